@@ -1,0 +1,145 @@
+"""Channels: how a label and the field of a pattern constrain each other, as the cavity sees it."""
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from physlearn.inputs import number
+from physlearn.quadrature import G_over_H, G_over_H_excess, log_H
+
+
+class Channel(ABC):
+    r"""Weight of a field h given a label y, seen through a Gaussian cavity field of mean omega and variance V.
+
+    .. math:: Z_{out}(y, \omega, V) = \int Dz\, P(y \mid \omega + \sqrt{V} z)
+
+    All methods take arrays: `label`, `mean` and `variance` > 0, broadcast against each other.
+
+    Attributes
+    ----------
+    labels : tuple of float
+        The values a label can take. In storage problems they are equally probable.
+    edges : tuple of float
+        Values of the field h at which P(y|h) jumps; quadrature refines there. None needed for smooth channels.
+    bounds : tuple of float
+        A pattern is satisfied when its stability y h lies strictly between these bounds.
+    """
+
+    labels: ClassVar[tuple[float, ...]] = (-1.0, 1.0)
+
+    @property
+    def edges(self) -> tuple[float, ...]:
+        return ()
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        return (0.0, math.inf)
+
+    @abstractmethod
+    def log_partition(self, label, mean, variance):
+        """Log Z_out."""
+
+    @abstractmethod
+    def gradient(self, label, mean, variance):
+        """The output function g: first derivative of log Z_out with respect to the mean."""
+
+    @abstractmethod
+    def curvature(self, label, mean, variance):
+        """The derivative of g with respect to the mean."""
+
+    @property
+    def is_normalised(self) -> bool:
+        """Whether P(y|h) is a probability: its sum over the labels is one, so that a teacher can draw from it."""
+        mean, variance = np.array([-2.0, -0.3, 0.0, 0.7, 3.0]), 0.5
+        total = sum(np.exp(self.log_partition(label, mean, variance)) for label in self.labels)
+        return bool(np.allclose(total, 1, rtol=0, atol=1e-10))
+
+    def sample(self, field: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Draw a label for each field from P(y|h): the limit of Z_out for a vanishing variance."""
+        tiny = 1e-30
+        weights = np.exp([self.log_partition(np.float64(label), field, tiny) for label in self.labels])
+        cumulative = np.cumsum(weights / weights.sum(axis=0), axis=0)
+        index = (rng.random(len(field)) >= cumulative[:-1]).sum(axis=0)
+        return np.array(self.labels)[index]
+
+    def predict(self, field):
+        """The label that a student with this field answers."""
+        return np.where(np.asarray(field) >= 0, 1.0, -1.0)
+
+
+@dataclass(frozen=True)
+class Threshold(Channel):
+    r"""Stability beyond a margin: P(y|h) = 1 if y h > margin, else 0, so Z_out = H((margin - y omega)/sqrt V)."""
+
+    margin: float = 0.0
+
+    def __post_init__(self):
+        number("margin", self.margin)
+
+    @property
+    def edges(self):
+        return tuple(sorted({-self.margin, self.margin}))
+
+    @property
+    def bounds(self):
+        return (self.margin, math.inf)
+
+    def _depth(self, label, mean, variance):
+        return (self.margin - label * mean) / np.sqrt(variance)
+
+    def log_partition(self, label, mean, variance):
+        return log_H(self._depth(label, mean, variance))
+
+    def gradient(self, label, mean, variance):
+        return label * G_over_H(self._depth(label, mean, variance)) / np.sqrt(variance)
+
+    def curvature(self, label, mean, variance):
+        x = self._depth(label, mean, variance)
+        return -G_over_H(x) * G_over_H_excess(x) / variance
+
+
+@dataclass(frozen=True)
+class Window(Channel):
+    r"""Field inside a window: P(y|h) = 1 if abs(h) < half_width, else 0.
+
+    With a = (-half_width - omega)/sqrt V and b = (half_width - omega)/sqrt V, Z_out = H(a) - H(b).
+    """
+
+    half_width: float = 1.0
+
+    def __post_init__(self):
+        number("half_width", self.half_width, above=0)
+
+    @property
+    def edges(self):
+        return (-self.half_width, self.half_width)
+
+    @property
+    def bounds(self):
+        return (-self.half_width, self.half_width)
+
+    def _ends(self, mean, variance):
+        """The window's ends seen from a mean on its left, and H(far)/H(near), so that no tail is subtracted."""
+        near = (np.abs(mean) - self.half_width) / np.sqrt(variance)
+        far = (np.abs(mean) + self.half_width) / np.sqrt(variance)
+        return near, far, np.exp(log_H(far) - log_H(near))
+
+    def log_partition(self, label, mean, variance):
+        near, _, ratio = self._ends(mean, variance)
+        return log_H(near) + np.log1p(-ratio)
+
+    def gradient(self, label, mean, variance):
+        near, far, ratio = self._ends(mean, variance)
+        return -np.sign(mean) * (G_over_H(near) - ratio * G_over_H(far)) / ((1 - ratio) * np.sqrt(variance))
+
+    def curvature(self, label, mean, variance):
+        near, far, ratio = self._ends(mean, variance)
+        a, b, u = G_over_H(near), G_over_H(far), 1 / (1 - ratio)
+        rest = u * a**2 + far * b - 2 * u * a * b + u * ratio * b**2
+        return -u * (a * G_over_H_excess(near) + ratio * rest) / variance
+
+    def predict(self, field):
+        return np.where(np.abs(field) < self.half_width, 1.0, -1.0)

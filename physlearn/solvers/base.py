@@ -1,0 +1,114 @@
+"""What a solver is, and `solve`, which runs one on an instance."""
+
+import copy
+from abc import ABC, abstractmethod
+from typing import Any
+
+import numpy as np
+
+from physlearn.inputs import InputError, member
+from physlearn.models import Instance, Model
+from physlearn.random import generator
+from physlearn.results import Result, Status, Trace
+
+
+class Solver(ABC):
+    """A frozen recipe: schedule, damping, tolerance; no state, no randomness, no files.
+
+    A subclass is a frozen dataclass with the methods below. Its State is whatever object `sweep` needs to go on,
+    `state.n_sweeps` included; `sweep` may change the state in place and returns it.
+    """
+
+    @abstractmethod
+    def supports(self, model: Model) -> str | None:
+        """None, or the sentence why this solver cannot treat the model."""
+
+    @abstractmethod
+    def init(self, instance: Instance, rng: np.random.Generator) -> Any:
+        """The State before the first sweep."""
+
+    @abstractmethod
+    def sweep(self, instance: Instance, state: Any, rng: np.random.Generator) -> Any:
+        """Advance by at least one sweep."""
+
+    @abstractmethod
+    def status(self, instance: Instance, state: Any) -> Status | None:
+        """How the run ended, or None to go on."""
+
+    @abstractmethod
+    def record(self, instance: Instance, state: Any) -> dict[str, float]:
+        """What the trace keeps after each call of `sweep`."""
+
+    @abstractmethod
+    def weights(self, instance: Instance, state: Any) -> np.ndarray | None:
+        """The configuration found, with w.w = N; None where none exists."""
+
+    def observables(self, instance: Instance, state: Any) -> dict[str, Any]:
+        """What the result tells beyond the observables common to all solvers (see `solve`)."""
+        return {}
+
+
+def solve(instance: Instance, solver: Solver, rng: Any, *, state: Any = None) -> Result:
+    """Run `solver` on `instance` until its status is decided.
+
+    Parameters
+    ----------
+    instance : Instance
+    solver : Solver
+    rng : numpy.random.Generator or int
+        Generator or seed; there is no default.
+    state : object, optional
+        The `state` of an earlier result: the run goes on from there, to the solver's total, not beyond it.
+
+    Returns
+    -------
+    Result
+        With the observables ``energy`` (violated constraints), ``solved`` (1 where it is zero), ``n_sweeps`` and,
+        where there is a teacher, ``teacher_overlap``, ``recovered`` (1 where it is one) and
+        ``generalization_error`` of the weights; and the solver's own.
+
+    Raises
+    ------
+    InputError
+        If the solver does not support the instance's model, or an argument is of the wrong kind.
+    """
+    member("instance", instance, Instance, "an Instance, from model.sample(N, rng) or Instance(patterns, labels)")
+    member("solver", solver, Solver, "a Solver such as AMP() or Metropolis(beta, n_sweeps)")
+    rng = generator(rng)
+    refusal = solver.supports(instance.model)
+    if refusal:
+        raise InputError(f"solver: {refusal}")
+    state = solver.init(instance, rng) if state is None else copy.deepcopy(state)
+    sweeps, records = [], []
+    while (status := solver.status(instance, state)) is None:
+        state = solver.sweep(instance, state, rng)
+        sweeps.append(state.n_sweeps)
+        records.append(solver.record(instance, state))
+    names = records[0] if records else {}
+    trace = Trace(np.array(sweeps, dtype=np.int64), {name: np.array([r[name] for r in records]) for name in names})
+    weights = solver.weights(instance, state)
+    observables = {**common_observables(instance, weights), "n_sweeps": state.n_sweeps}
+    observables |= solver.observables(instance, state)
+    return Result(status, weights, observables, trace, solver, _stream(rng), state)
+
+
+def common_observables(instance: Instance, weights: np.ndarray | None) -> dict[str, float]:
+    """Energy and, where there is a teacher, the overlap with it and the generalization error of `weights`."""
+    if weights is None:
+        return {"solved": 0}
+    energy = instance.model.energy(instance, weights)
+    observables: dict[str, float] = {"energy": energy, "solved": int(energy == 0)}
+    if instance.teacher is not None:
+        overlap = float(weights @ instance.teacher.astype(np.float64)) / instance.N
+        observables["teacher_overlap"] = overlap
+        observables["recovered"] = int(overlap > 1 - 1e-9)
+        if instance.model.teacher_channel is not None:
+            observables["generalization_error"] = instance.model.generalization_error(overlap)
+    return observables
+
+
+def _stream(rng: np.random.Generator) -> str:
+    sequence = getattr(rng.bit_generator, "seed_seq", None)
+    if sequence is None or not hasattr(sequence, "entropy"):
+        return type(rng.bit_generator).__name__
+    return f"{type(rng.bit_generator).__name__}(entropy={sequence.entropy}, spawn_key={tuple(map(int, sequence.spawn_key))})"
