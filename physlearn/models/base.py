@@ -69,6 +69,19 @@ class Instance:
         return f"Instance(N={self.N}, P={self.P}, {self.patterns.dtype} patterns, model={self.model})"
 
 
+def integer_bounds(bounds: tuple[float, float], N: int) -> tuple[int, int]:
+    """Smallest and largest integer s, abs(s) <= N, whose stability s/sqrt(N) lies strictly between the `bounds`.
+
+    For +-1 patterns and weights these decide as `Model.energy` does, by the very same floating-point comparison, so
+    that a margin that is a multiple of 1/sqrt(N) is treated alike. Where no s fits, the first exceeds the second.
+    """
+    lower, upper = bounds
+    s = np.arange(-N, N + 1)
+    stabilities = s / math.sqrt(N)
+    inside = s[(stabilities > lower) & (stabilities < upper)]
+    return (int(inside[0]), int(inside[-1])) if inside.size else (N + 1, -N - 1)
+
+
 @dataclass(frozen=True)
 class Model:
     """A perceptron-like ensemble: N weights with a prior, P = alpha N patterns, each acting through a channel.
