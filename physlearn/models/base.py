@@ -70,10 +70,11 @@ class Instance:
 
 
 def integer_bounds(bounds: tuple[float, float], N: int) -> tuple[int, int]:
-    """Smallest and largest integer s, abs(s) <= N, whose stability s/sqrt(N) lies strictly between the `bounds`.
+    """Smallest and largest integer s, abs(s) <= N, whose stability s/sqrt(N) is strictly inside the `bounds`.
 
-    For +-1 patterns and weights these decide as `Model.energy` does, by the very same floating-point comparison, so
-    that a margin that is a multiple of 1/sqrt(N) is treated alike. Where no s fits, the first exceeds the second.
+    For +-1 patterns and weights these decide as `Model.energy` does, by the very same floating-point
+    comparison, so that a margin that is a multiple of 1/sqrt(N) is treated alike. Where no s fits, the first
+    exceeds the second.
     """
     lower, upper = bounds
     s = np.arange(-N, N + 1)
