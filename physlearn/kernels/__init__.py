@@ -1,1 +1,45 @@
 """The compiled loops: plain arrays in, arrays and scalars out. The only folder that imports numba."""
+
+import os
+import stat
+import tempfile
+
+from numba import config, njit
+
+
+def _has_cache() -> bool:
+    """Whether numba finds a writable folder for compiled functions: it raises on ``cache=True`` where it doesn't."""
+
+    def probe() -> None: ...
+
+    try:
+        njit(cache=True)(probe)
+    except RuntimeError:
+        return False
+    return True
+
+
+def _private_folder() -> str:
+    """A folder of this user's own among the temporary files, the same one each time.
+
+    Cached code is executed, so a folder that somebody else owns or may write to is never used: a new one is made.
+    """
+    if hasattr(os, "getuid"):
+        path = os.path.join(tempfile.gettempdir(), f"physlearn-numba-{os.getuid()}")
+        try:
+            os.mkdir(path, mode=0o700)
+        except FileExistsError:
+            pass
+        found = os.lstat(path)
+        if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022:
+            return path
+    return tempfile.mkdtemp(prefix="physlearn-numba-")
+
+
+def _ensure_cache() -> None:
+    """Give numba a temporary cache where package and home are read-only; child processes inherit it."""
+    if not _has_cache():
+        config.CACHE_DIR = os.environ["NUMBA_CACHE_DIR"] = _private_folder()
+
+
+_ensure_cache()
