@@ -1,5 +1,6 @@
 """The compiled loops: plain arrays in, arrays and scalars out. The only folder that imports numba."""
 
+import contextlib
 import os
 import stat
 import tempfile
@@ -8,7 +9,7 @@ from numba import config, njit
 
 
 def _has_cache() -> bool:
-    """Whether numba finds a writable folder for compiled functions: it raises on ``cache=True`` where it doesn't."""
+    """Whether numba finds a writable folder for compiled functions; with ``cache=True`` it raises where not."""
 
     def probe() -> None: ...
 
@@ -22,14 +23,12 @@ def _has_cache() -> bool:
 def _private_folder() -> str:
     """A folder of this user's own among the temporary files, the same one each time.
 
-    Cached code is executed, so a folder that somebody else owns or may write to is never used: a new one is made.
+    Cached code is executed: a folder that somebody else owns or may write to is not used, but a new one made.
     """
     if hasattr(os, "getuid"):
         path = os.path.join(tempfile.gettempdir(), f"physlearn-numba-{os.getuid()}")
-        try:
+        with contextlib.suppress(FileExistsError):
             os.mkdir(path, mode=0o700)
-        except FileExistsError:
-            pass
         found = os.lstat(path)
         if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022:
             return path
