@@ -9,7 +9,7 @@ from numba import config, njit
 
 
 def _has_cache() -> bool:
-    """Whether numba finds a writable folder for compiled functions; with ``cache=True`` it raises where not."""
+    """Whether numba finds a writable folder for compiled functions; without one, ``cache=True`` raises."""
 
     def probe() -> None: ...
 
