@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from physlearn.inputs import number, reject
+from physlearn.random import generator
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -28,3 +31,138 @@ class Estimate:
         n = samples.size
         error = float(samples.std(ddof=1) / np.sqrt(n)) if n > 1 else float("inf")
         return cls(float(samples.mean()), error, float(n))
+
+
+@dataclass(frozen=True)
+class FiniteSizeThreshold:
+    r"""Where a success rate crosses one half, size by size, and in the limit of infinite size.
+
+    The crossings x_N are fitted by x_N = threshold + amplitude N^{-exponent}, weighted by their errors.
+
+    Attributes
+    ----------
+    threshold : Estimate
+        In the limit; its error holds statistics only, not the choice of the exponent.
+    amplitude : float
+    exponent : float
+    sizes, crossings, errors, widths : ndarray, shape (n_sizes,)
+        The crossings, their standard errors, and the distance over which the rate rises from 1/4 to 3/4.
+    chi2 : float
+        Of the fit, with n_sizes - 2 degrees of freedom.
+    """
+
+    threshold: Estimate
+    amplitude: float
+    exponent: float
+    sizes: np.ndarray
+    crossings: np.ndarray
+    errors: np.ndarray
+    widths: np.ndarray
+    chi2: float
+
+    def __repr__(self) -> str:
+        return (
+            f"Threshold {self.threshold} for N to infinity, from N = {', '.join(map(str, self.sizes))} "
+            f"by N^-{self.exponent:.3g}, chi2 = {self.chi2:.2g} for {len(self.sizes) - 2} degrees of freedom."
+        )
+
+    def to_dataset(self):
+        """The crossings along ``N``, the threshold and the fit's numbers as scalars."""
+        import xarray
+
+        return xarray.Dataset(
+            {
+                "crossing": ("N", self.crossings),
+                "crossing_error": ("N", self.errors),
+                "width": ("N", self.widths),
+                "threshold": self.threshold.mean,
+                "threshold_error": self.threshold.error,
+                "amplitude": self.amplitude,
+                "exponent": self.exponent,
+                "chi2": self.chi2,
+            },
+            coords={"N": self.sizes},
+        )
+
+
+def finite_size_threshold(loads, sizes, successes, *, exponent, rng, n_bootstrap=400) -> FiniteSizeThreshold:
+    """Threshold of a success rate, from its crossings of one half at several sizes.
+
+    At every size a logistic curve is fitted to the rate (with Firth's penalty, which keeps it finite where no
+    load has a mixed outcome). Errors come from resampling whole instances: neighbouring loads share their disorder.
+    Where a rate rises within one step of the grid, a step's uniform uncertainty, step/sqrt(12), is added.
+
+    Parameters
+    ----------
+    loads : array_like, shape (n_loads,) or (n_sizes, n_loads)
+        Increasing; the realised ones may differ from size to size.
+    sizes : array_like, shape (n_sizes,)
+        At least two.
+    successes : array_like of 0 and 1, shape (n_sizes, n_loads, n_instances)
+    exponent : float
+        Of the fit in N^-exponent; theory or taste, so that there is no default.
+    rng : numpy.random.Generator or int
+        For the bootstrap.
+    n_bootstrap : int
+
+    Raises
+    ------
+    InputError
+        If an entry is not 0 or 1, or some size has no success or no failure.
+    """
+    rng = generator(rng)
+    exponent = number("exponent", exponent, above=0)
+    successes, sizes = np.asarray(successes, dtype=float), np.asarray(sizes)
+    if successes.ndim != 3 or len(successes) != len(sizes) or len(sizes) < 2 or successes.shape[2] < 2:
+        raise reject("successes", f"shape {successes.shape}", "(n_sizes, n_loads, n_instances), two sizes or more")
+    if not np.isin(successes, (0, 1)).all():
+        raise reject("successes", "entries other than 0 and 1", "0 and 1, for every instance")
+    for N, outcome in zip(sizes, successes, strict=True):
+        if outcome.min() == outcome.max():
+            raise reject("successes", f"{outcome.min():.0f} throughout at N = {N}", "successes and failures")
+    loads = np.broadcast_to(np.asarray(loads, dtype=float), successes.shape[:2])
+    fits = [_crossing(x, y, rng, n_bootstrap) for x, y in zip(loads, successes, strict=True)]
+    crossings, errors, widths = (np.array(column) for column in zip(*fits, strict=True))
+    design = np.stack([np.ones(len(sizes)), sizes ** -float(exponent)], axis=1) / errors[:, None]
+    gain = np.linalg.pinv(design)
+    threshold, amplitude = gain @ (crossings / errors)
+    chi2 = float(np.sum((crossings / errors - design @ [threshold, amplitude]) ** 2))
+    estimate = Estimate(float(threshold), float(np.linalg.norm(gain[0])), float(successes.shape[2]))
+    return FiniteSizeThreshold(estimate, float(amplitude), exponent, sizes, crossings, errors, widths, chi2)
+
+
+def _crossing(loads, outcome, rng, n_bootstrap) -> tuple[float, float, float]:
+    """Crossing of one half, its error, and the width of the rise; outcome has shape (n_loads, n_instances)."""
+    n = outcome.shape[1]
+    resampled = rng.multinomial(n, np.full(n, 1 / n), size=n_bootstrap)
+    crossings, widths = _logistic_fit(loads, np.vstack([outcome.sum(axis=1), resampled @ outcome.T]), n)
+    error = float(crossings[1:].std() * np.sqrt(n / (n - 1)))
+    cell = np.clip(np.searchsorted(loads, crossings[0]), 1, len(loads) - 1)
+    step = loads[cell] - loads[cell - 1]
+    if 2 * widths[0] < step:
+        error = float(np.hypot(error, step / np.sqrt(12)))
+    return float(crossings[0]), error, float(widths[0])
+
+
+def _logistic_fit(loads, counts, n) -> tuple[np.ndarray, np.ndarray]:
+    """Crossings and widths of logistic curves through counts of successes out of n, shape (n_curves, n_loads).
+
+    Newton steps on the likelihood with Firth's penalty (Jeffreys' prior): the score of a load is
+    k - n p + h (1/2 - p), with h the load's leverage.
+    """
+    centre, scale = loads.mean(), max(np.ptp(loads), 1e-300) / 2
+    x = (loads - centre) / scale
+    basis = np.stack([np.ones_like(x), x])
+    theta = np.zeros((len(counts), 2))
+    for _ in range(100):
+        p = 1 / (1 + np.exp(-np.clip(theta @ basis, -700, 700)))
+        weight = n * p * (1 - p)
+        information = np.einsum("bl,il,jl->bij", weight, basis, basis) + 1e-12 * np.eye(2)
+        leverage = weight * np.einsum("il,bij,jl->bl", basis, np.linalg.inv(information), basis)
+        score = (counts - n * p + leverage * (0.5 - p)) @ basis.T
+        step = np.linalg.solve(information, score[..., None])[..., 0]
+        step /= np.maximum(1, np.abs(step).max(axis=1, keepdims=True) / 4)
+        theta += step
+        if np.abs(step).max() < 1e-10:
+            break
+    return centre - scale * theta[:, 0] / theta[:, 1], 2 * np.log(3) * scale / np.abs(theta[:, 1])

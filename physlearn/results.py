@@ -34,6 +34,8 @@ class Status(enum.Enum):
     )
     UNSATISFIABLE = (6, "Every configuration was tried and each violates a constraint: lower the load or the margin.")
     DIVERGED = (7, "A quantity ran out of range: increase the damping or check the input's scale.")
+    NOT_RUN = (8, "This point was not reached before the run ended: run the same scan again to go on.")
+    DONE = (9, "The task was done; it reports no status of its own.")
 
     def __init__(self, code: int, advice: str) -> None:
         self.code = code

@@ -1,0 +1,84 @@
+"""How datasets reach the disk, and what they say of where they come from."""
+
+import dataclasses
+import os
+import platform
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from physlearn.inputs import reject
+
+if TYPE_CHECKING:
+    import xarray
+
+
+def write(dataset: "xarray.Dataset", path: str | Path) -> Path:
+    """Store `dataset` as NetCDF: into a temporary file first, so that `path` is never half-written."""
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        dataset.to_netcdf(temporary, engine="h5netcdf")
+        os.replace(temporary, path)
+    except OSError as error:
+        raise reject(
+            "out", str(path.parent), f"a directory that can be written ({error.strerror or error})"
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    return path
+
+
+def read(path: str | Path) -> "xarray.Dataset":
+    """The dataset stored under `path`, in memory."""
+    import xarray
+
+    try:
+        return xarray.load_dataset(path, engine="h5netcdf")
+    except (OSError, ValueError, KeyError) as error:
+        raise reject("out", str(path), f"a NetCDF file that can be read ({error})") from error
+
+
+def provenance() -> dict[str, str]:
+    """Versions and platform, for a dataset's attributes."""
+    from physlearn import __version__
+
+    versions = {name: version(name) for name in ("numpy", "numba", "scipy", "xarray", "joblib")}
+    return {
+        "physlearn": __version__,
+        "python": platform.python_version(),
+        **versions,
+        "platform": platform.platform(),
+    }
+
+
+def describe(value: Any) -> Any:
+    """`value` as plain data for JSON: dataclasses as tables with a class, functions by their names."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): describe(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [describe(item) for item in value]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {item.name: describe(getattr(value, item.name)) for item in dataclasses.fields(value)}
+        return {"class": type(value).__name__, **fields}
+    if callable(value):
+        return f"{value.__module__}.{value.__qualname__}"
+    return repr(value)
+
+
+def difference(there: Any, here: Any, name: str = "") -> str:
+    """The first place where two descriptions differ, in words."""
+    if isinstance(there, Mapping) and isinstance(here, Mapping):
+        for key in {**there, **here}:
+            if there.get(key) != here.get(key):
+                return difference(there.get(key), here.get(key), f"{name}.{key}".lstrip("."))
+    shown = [text if len(text) <= 60 else text[:57] + "..." for text in (repr(there), repr(here))]
+    return f"{name} is {shown[0]} there and {shown[1]} here"
