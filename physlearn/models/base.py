@@ -65,6 +65,13 @@ class Instance:
         """The patterns times their labels, (P, N): stabilities are gauged @ w / sqrt(N)."""
         return self.patterns * self.labels[:, None].astype(self.patterns.dtype)
 
+    @cached_property
+    def packed(self) -> tuple[np.ndarray, np.ndarray]:
+        """The +-1 patterns as bits in two layouts, P N/4 bytes together (see `physlearn.kernels.patterns.pack`)."""
+        from physlearn.kernels.patterns import pack
+
+        return pack(self.patterns)
+
     def __repr__(self) -> str:
         return f"Instance(N={self.N}, P={self.P}, {self.patterns.dtype} patterns, model={self.model})"
 

@@ -2,7 +2,7 @@
 
 import copy
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -17,7 +17,14 @@ class Solver(ABC):
 
     A subclass is a frozen dataclass with the methods below. Its State is whatever object `sweep` needs to go on,
     `state.n_sweeps` included; `sweep` may change the state in place and returns it.
+
+    Attributes
+    ----------
+    result_type : type
+        What `solve` returns: Result, or a subclass that reads more off the final state.
     """
+
+    result_type: ClassVar[type[Result]] = Result
 
     @abstractmethod
     def supports(self, model: Model) -> str | None:
@@ -89,7 +96,7 @@ def solve(instance: Instance, solver: Solver, rng: Any, *, state: Any = None) ->
     weights = solver.weights(instance, state)
     observables = {**common_observables(instance, weights), "n_sweeps": state.n_sweeps}
     observables |= solver.observables(instance, state)
-    return Result(status, weights, observables, trace, solver, _stream(rng), state)
+    return solver.result_type(status, weights, observables, trace, solver, _stream(rng), state)
 
 
 def common_observables(instance: Instance, weights: np.ndarray | None) -> dict[str, float]:
