@@ -89,8 +89,9 @@ def finite_size_threshold(loads, sizes, successes, *, exponent, rng, n_bootstrap
     """Threshold of a success rate, from its crossings of one half at several sizes.
 
     At every size a logistic curve is fitted to the rate (with Firth's penalty, which keeps it finite where no
-    load has a mixed outcome). Errors come from resampling whole instances: neighbouring loads share their disorder.
-    Where a rate rises within one step of the grid, a step's uniform uncertainty, step/sqrt(12), is added.
+    load has a mixed outcome). Errors come from resampling whole instances: neighbouring loads share their
+    disorder. Where a rate rises within one step of the grid, a step's uniform uncertainty, step/sqrt(12), is
+    added.
 
     Parameters
     ----------
@@ -114,7 +115,9 @@ def finite_size_threshold(loads, sizes, successes, *, exponent, rng, n_bootstrap
     exponent = number("exponent", exponent, above=0)
     successes, sizes = np.asarray(successes, dtype=float), np.asarray(sizes)
     if successes.ndim != 3 or len(successes) != len(sizes) or len(sizes) < 2 or successes.shape[2] < 2:
-        raise reject("successes", f"shape {successes.shape}", "(n_sizes, n_loads, n_instances), two sizes or more")
+        raise reject(
+            "successes", f"shape {successes.shape}", "(n_sizes, n_loads, n_instances), two sizes or more"
+        )
     if not np.isin(successes, (0, 1)).all():
         raise reject("successes", "entries other than 0 and 1", "0 and 1, for every instance")
     for N, outcome in zip(sizes, successes, strict=True):
@@ -132,7 +135,7 @@ def finite_size_threshold(loads, sizes, successes, *, exponent, rng, n_bootstrap
 
 
 def _crossing(loads, outcome, rng, n_bootstrap) -> tuple[float, float, float]:
-    """Crossing of one half, its error, and the width of the rise; outcome has shape (n_loads, n_instances)."""
+    """Crossing of one half, its error, the width of the rise; outcome has shape (n_loads, n_instances)."""
     n = outcome.shape[1]
     resampled = rng.multinomial(n, np.full(n, 1 / n), size=n_bootstrap)
     crossings, widths = _logistic_fit(loads, np.vstack([outcome.sum(axis=1), resampled @ outcome.T]), n)
@@ -145,7 +148,7 @@ def _crossing(loads, outcome, rng, n_bootstrap) -> tuple[float, float, float]:
 
 
 def _logistic_fit(loads, counts, n) -> tuple[np.ndarray, np.ndarray]:
-    """Crossings and widths of logistic curves through counts of successes out of n, shape (n_curves, n_loads).
+    """Crossings and widths of logistic curves through counts out of n, shape (n_curves, n_loads).
 
     Newton steps on the likelihood with Firth's penalty (Jeffreys' prior): the score of a load is
     k - n p + h (1/2 - p), with h the load's leverage.
@@ -166,3 +169,39 @@ def _logistic_fit(loads, counts, n) -> tuple[np.ndarray, np.ndarray]:
         if np.abs(step).max() < 1e-10:
             break
     return centre - scale * theta[:, 0] / theta[:, 1], 2 * np.log(3) * scale / np.abs(theta[:, 1])
+
+
+def blocking(series) -> Estimate:
+    """The mean of a correlated series, its error from the means of blocks that are longer than the correlations.
+
+    Parameters
+    ----------
+    series : array_like, shape (n,)
+        A stationary series, in order.
+
+    Returns
+    -------
+    Estimate
+        Blocks of length B = 2^k, with the smallest k for which B^3 > 2 n (error_k/error_0)^4; where no k has so many
+        blocks, the largest error found. ``n_eff = n (error_0/error_k)^2``; it is 1 for a series that never changes.
+
+    References
+    ----------
+    Flyvbjerg & Petersen 1989; the choice of k: Lee, Needs & Towler, Phys. Rev. E 83, 066706 (2011).
+    """
+    blocks = np.asarray(series, dtype=float)
+    n, mean = blocks.size, float(np.mean(blocks))
+    if n < 2 or np.ptp(blocks) == 0:
+        return Estimate(mean, 0.0 if n > 1 else float("inf"), 1.0)
+    naive = largest = blocks.std(ddof=1) / np.sqrt(n)
+    length = 1
+    while blocks.size >= 4:
+        error = blocks.std(ddof=1) / np.sqrt(blocks.size)
+        largest = max(largest, error)
+        if length**3 > 2 * n * (error / naive) ** 4:
+            break
+        blocks = (blocks[0 : 2 * (blocks.size // 2) : 2] + blocks[1::2]) / 2
+        length *= 2
+    else:
+        error = largest
+    return Estimate(mean, float(error), float(n * (naive / error) ** 2))

@@ -1,4 +1,4 @@
-"""Axes times instances, task by task: the answer depends neither on the number of workers nor on the order."""
+"""Axes times instances, task by task: the answer does not depend on the number of workers or the order."""
 
 import contextlib
 import datetime
@@ -35,8 +35,9 @@ class Scan:
     Parameters
     ----------
     task : callable
-        ``task(point, streams) -> dict``: a library function of the point (constants and the axes' values under
-        their names) and its `Streams`; its values are numbers or arrays of one shape, and ``status`` a `Status`.
+        ``task(point, streams) -> dict``: a library function of the point (constants and the axes' values
+        under their names) and its `Streams`; its values are numbers or arrays of one shape, and ``status`` a
+        `Status`.
     axes : mapping of str to sequence
         Names and distinct values (numbers or strings) of the axes: the dimensions of the dataset.
     constants : mapping
@@ -94,8 +95,8 @@ class Scan:
         Parameters
         ----------
         out : path, optional
-            Directory of ``result.nc``. What it holds of this very scan is kept, and only the rest is computed;
-            the result of another scan is refused.
+            Directory of ``result.nc``. What it holds of this very scan is kept, and only the rest is
+            computed; the result of another scan is refused.
         n_jobs : int
             Worker processes, as in joblib: -1 for all cores, None for what ``joblib.parallel_config`` says.
         max_runtime : float, optional
@@ -121,6 +122,9 @@ class Scan:
             stored = read(path)
             self._check_same(path, stored)
             table.take(stored)
+        elif path is not None:
+            # Before the work rather than after it: is the directory one that can be written?
+            write(self._dataset(table, start), path)
         if table.is_full and path is not None:
             return stored
         todo = self._order(
@@ -131,7 +135,7 @@ class Scan:
                 table.put(index, values)
         finally:
             dataset = self._dataset(table, start)
-            if path is not None and (table.values or sys.exc_info()[0] is None):
+            if path is not None:
                 write(dataset, path)
         return dataset
 

@@ -1,4 +1,4 @@
-"""From names in a TOML file to classes and functions: members of ``physlearn.<family>.__all__``, nothing else."""
+"""From names in TOML to classes and functions: members of ``physlearn.<family>.__all__``, nothing else."""
 
 import inspect
 from collections.abc import Callable, Mapping

@@ -1,9 +1,10 @@
 """How datasets reach the disk, and what they say of where they come from."""
 
+import contextlib
 import dataclasses
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,18 +19,28 @@ if TYPE_CHECKING:
 
 def write(dataset: "xarray.Dataset", path: str | Path) -> Path:
     """Store `dataset` as NetCDF: into a temporary file first, so that `path` is never half-written."""
+    return _write(path, lambda temporary: dataset.to_netcdf(temporary, engine="h5netcdf"))
+
+
+def write_text(text: str, path: str | Path) -> Path:
+    """Store `text` in the same way."""
+    return _write(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def _write(path: str | Path, save: Callable[[Path], Any]) -> Path:
     path = Path(path)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        dataset.to_netcdf(temporary, engine="h5netcdf")
+        save(temporary)
         os.replace(temporary, path)
     except OSError as error:
         raise reject(
             "out", str(path.parent), f"a directory that can be written ({error.strerror or error})"
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
     return path
 
 

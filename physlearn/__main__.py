@@ -1,0 +1,7 @@
+"""``python -m physlearn`` is the command ``physlearn``."""
+
+import sys
+
+from physlearn.cli import main
+
+sys.exit(main())
