@@ -172,7 +172,7 @@ def _logistic_fit(loads, counts, n) -> tuple[np.ndarray, np.ndarray]:
 
 
 def blocking(series) -> Estimate:
-    """The mean of a correlated series, its error from the means of blocks that are longer than the correlations.
+    """The mean of a correlated series, its error from blocks that are longer than the correlations.
 
     Parameters
     ----------
@@ -182,8 +182,9 @@ def blocking(series) -> Estimate:
     Returns
     -------
     Estimate
-        Blocks of length B = 2^k, with the smallest k for which B^3 > 2 n (error_k/error_0)^4; where no k has so many
-        blocks, the largest error found. ``n_eff = n (error_0/error_k)^2``; it is 1 for a series that never changes.
+        Blocks of length B = 2^k, with the smallest k for which B^3 > 2 n (error_k/error_0)^4; where no k has
+        so many blocks, the largest error found. ``n_eff = n (error_0/error_k)^2``; it is 1 for a series that
+        never changes.
 
     References
     ----------
@@ -193,15 +194,14 @@ def blocking(series) -> Estimate:
     n, mean = blocks.size, float(np.mean(blocks))
     if n < 2 or np.ptp(blocks) == 0:
         return Estimate(mean, 0.0 if n > 1 else float("inf"), 1.0)
-    naive = largest = blocks.std(ddof=1) / np.sqrt(n)
+    naive = largest = error = float(blocks.std(ddof=1) / np.sqrt(n))
     length = 1
-    while blocks.size >= 4:
-        error = blocks.std(ddof=1) / np.sqrt(blocks.size)
-        largest = max(largest, error)
-        if length**3 > 2 * n * (error / naive) ** 4:
-            break
+    while length**3 <= 2 * n * (error / naive) ** 4:
         blocks = (blocks[0 : 2 * (blocks.size // 2) : 2] + blocks[1::2]) / 2
         length *= 2
-    else:
-        error = largest
-    return Estimate(mean, float(error), float(n * (naive / error) ** 2))
+        if blocks.size < 4 or np.ptp(blocks) == 0:
+            error = largest
+            break
+        error = float(blocks.std(ddof=1) / np.sqrt(blocks.size))
+        largest = max(largest, error)
+    return Estimate(mean, error, n * (naive / error) ** 2)

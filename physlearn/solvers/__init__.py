@@ -3,5 +3,14 @@
 from physlearn.solvers.base import Solver, solve
 from physlearn.solvers.enumeration import Enumeration, EnumerationResult
 from physlearn.solvers.message_passing import AMP
+from physlearn.solvers.monte_carlo import Metropolis, SimulatedAnnealing
 
-__all__ = ["AMP", "Enumeration", "EnumerationResult", "Solver", "solve"]
+__all__ = [
+    "AMP",
+    "Enumeration",
+    "EnumerationResult",
+    "Metropolis",
+    "SimulatedAnnealing",
+    "Solver",
+    "solve",
+]

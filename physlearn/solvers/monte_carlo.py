@@ -1,0 +1,274 @@
+"""Monte Carlo: the Metropolis sampler and simulated annealing of binary weights."""
+
+import math
+from abc import abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from physlearn.estimates import blocking
+from physlearn.inputs import integer, member, number, reject
+from physlearn.models import Binary, Instance, Model
+from physlearn.models.base import integer_bounds
+from physlearn.models.schedules import linear
+from physlearn.results import Status
+from physlearn.solvers.base import Solver
+
+
+@dataclass
+class Walk:
+    """State of a Monte Carlo run.
+
+    Attributes
+    ----------
+    weights, best : ndarray of int8, shape (N,)
+        The configuration, and the one of lowest energy so far.
+    counts : ndarray of int64, shape (4,)
+        Running energy, lowest energy, flips and sweeps done.
+    layout : tuple of ndarray
+        The gauged patterns and the stabilities, as the kernel wants them: P N/8 bytes for +-1 patterns, 8 P N
+        for real ones.
+    record : list of ndarray, shape (n, 3)
+        Energy after each sweep so far, flips accepted and proposals made in it: what the averages are taken
+        over.
+    """
+
+    weights: np.ndarray
+    best: np.ndarray
+    counts: np.ndarray
+    layout: tuple[np.ndarray, ...]
+    record: list[np.ndarray] = field(default_factory=list)
+
+    @property
+    def energy(self) -> int:
+        """Violated patterns of `weights`."""
+        return int(self.counts[0])
+
+    @property
+    def lowest_energy(self) -> int:
+        """Violated patterns of `best`."""
+        return int(self.counts[1])
+
+    @property
+    def n_sweeps(self) -> int:
+        """Sweeps begun: N proposals each, the last one fewer where it found a solution."""
+        return int(self.counts[3])
+
+
+class MonteCarlo(Solver):
+    """What both solvers share: single flips of binary weights at the inverse temperatures of `betas`."""
+
+    n_sweeps: int
+    sweeps_per_record: int
+    _stops_at_solution = False
+
+    @abstractmethod
+    def betas(self, first: int, last: int) -> np.ndarray:
+        """Inverse temperatures of the sweeps first ... last - 1, shape (last - first,)."""
+
+    def supports(self, model: Model) -> str | None:
+        """None for binary weights, else the sentence why not."""
+        if isinstance(model.prior, Binary):
+            return None
+        return (
+            f"{type(self).__name__} flips weights that are -1 or +1, which those of {model.prior!r} are not."
+        )
+
+    def init(self, instance: Instance, rng: np.random.Generator) -> Walk:
+        """A uniformly random configuration."""
+        weights = Binary().sample(instance.N, rng)
+        energy = instance.model.energy(instance, weights)
+        prepare = _signs if instance.patterns.dtype == np.int8 else _reals
+        counts = np.array([energy, energy, 0, 0], dtype=np.int64)
+        return Walk(weights, weights.copy(), counts, prepare(instance, weights))
+
+    def sweep(self, instance: Instance, state: Walk, rng: np.random.Generator) -> Walk:
+        """Sweep up to the next record."""
+        from physlearn.kernels.metropolis import sweep_reals, sweep_signs
+
+        kernel = sweep_signs if instance.patterns.dtype == np.int8 else sweep_reals
+        done = state.n_sweeps
+        until = min(self.n_sweeps, (done // self.sweeps_per_record + 1) * self.sweeps_per_record)
+        betas = self.betas(done, until)
+        record = np.zeros((len(betas), 3), dtype=np.int64)
+        begun = kernel(
+            *state.layout,
+            state.weights,
+            state.best,
+            state.counts,
+            betas,
+            self._stops_at_solution,
+            record,
+            rng,
+        )
+        state.record.append(record[:begun])
+        return state
+
+    def record(self, instance: Instance, state: Walk) -> dict[str, float]:
+        """The energy now, and the acceptance rate since the last record."""
+        _, accepted, proposals = state.record[-1].sum(axis=0)
+        return {"energy": state.energy, "acceptance_rate": accepted / proposals}
+
+    def _check(self) -> None:
+        integer("n_sweeps", self.n_sweeps, at_least=1)
+        integer("sweeps_per_record", self.sweeps_per_record, at_least=1)
+
+
+@dataclass(frozen=True)
+class Metropolis(MonteCarlo):
+    """Sampler of the Gibbs measure P(w) ~ e^{-beta E(w)}, E the number of violated patterns.
+
+    Parameters
+    ----------
+    beta : float
+        Inverse temperature >= 0.
+    n_sweeps : int
+        Sweeps in all, N proposals each.
+    sweeps_per_record : int
+        Sweeps between two records of the trace.
+    burn_in : float
+        Fraction of the sweeps left out of the averages.
+
+    Notes ----- The weights of the result are the last configuration: one sample. The observables
+    ``mean_energy`` (an `Estimate` over sweeps, its error by blocking) and ``acceptance_rate`` are averages
+    after the burn-in. Whether that was long enough is for the trace to tell: below the temperatures of the
+    glass the walk stays where it fell.
+
+    References
+    ----------
+    Metropolis, Rosenbluth, Rosenbluth, Teller & Teller 1953.
+    """
+
+    beta: float
+    n_sweeps: int
+    sweeps_per_record: int = 10
+    burn_in: float = 0.2
+
+    def __post_init__(self) -> None:
+        number("beta", self.beta, at_least=0)
+        number("burn_in", self.burn_in, at_least=0, below=1)
+        self._check()
+
+    def betas(self, first: int, last: int) -> np.ndarray:
+        """The one inverse temperature, for every sweep."""
+        return np.full(last - first, float(self.beta))
+
+    def status(self, instance: Instance, state: Walk) -> Status | None:
+        """Runs all sweeps; SOLVED if the last configuration happens to be a solution."""
+        if state.n_sweeps < self.n_sweeps:
+            return None
+        return Status.SOLVED if state.energy == 0 else Status.COMPLETED
+
+    def weights(self, instance: Instance, state: Walk) -> np.ndarray:
+        """The last configuration."""
+        return state.weights.copy()
+
+    def observables(self, instance: Instance, state: Walk) -> dict[str, Any]:
+        """Averages after the burn-in."""
+        kept = np.concatenate(state.record)[int(self.burn_in * state.n_sweeps) :]
+        return {
+            "mean_energy": blocking(kept[:, 0]),
+            "acceptance_rate": float(kept[:, 1].sum() / kept[:, 2].sum()),
+        }
+
+
+@dataclass(frozen=True)
+class SimulatedAnnealing(MonteCarlo):
+    """Metropolis sweeps at inverse temperatures that rise along a schedule, until a solution is found.
+
+    Parameters
+    ----------
+    n_sweeps : int
+        Sweeps in all, N proposals each, shared evenly among the temperatures of the schedule.
+    schedule : iterable of float
+        Inverse temperatures >= 0 in the order of their use; see `physlearn.models.schedules`.
+    sweeps_per_record : int
+        Sweeps between two records of the trace.
+
+    Notes ----- The weights of the result are those of lowest energy met on the way, the first of them where
+    there are several.
+
+    References
+    ----------
+    Kirkpatrick, Gelatt & Vecchi 1983; for the binary perceptron Horner 1992.
+    """
+
+    n_sweeps: int = 1000
+    schedule: Iterable[float] = linear(0.2, 3.0, 100)
+    sweeps_per_record: int = 10
+    _stops_at_solution = True
+
+    def __post_init__(self) -> None:
+        allowed = "inverse temperatures >= 0, at least one"
+        schedule = tuple(member("schedule", self.schedule, Iterable, allowed))
+        if not schedule:
+            raise reject("schedule", schedule, allowed)
+        object.__setattr__(self, "schedule", tuple(number("schedule", beta, at_least=0) for beta in schedule))
+        self._check()
+
+    def betas(self, first: int, last: int) -> np.ndarray:
+        """Sweep t of n runs at entry floor(t len(schedule)/n) of the schedule."""
+        schedule = np.array(self.schedule)
+        return schedule[np.arange(first, last) * len(schedule) // self.n_sweeps]
+
+    def status(self, instance: Instance, state: Walk) -> Status | None:
+        """SOLVED as soon as no pattern is violated, COMPLETED after the last sweep."""
+        if state.lowest_energy == 0:
+            return Status.SOLVED
+        return None if state.n_sweeps < self.n_sweeps else Status.COMPLETED
+
+    def record(self, instance: Instance, state: Walk) -> dict[str, float]:
+        """As for any Monte Carlo, and the inverse temperature of the last sweep."""
+        return {
+            **super().record(instance, state),
+            "beta": float(self.betas(state.n_sweeps - 1, state.n_sweeps)[0]),
+        }
+
+    def weights(self, instance: Instance, state: Walk) -> np.ndarray:
+        """The configuration of lowest energy."""
+        return state.best.copy()
+
+    def observables(self, instance: Instance, state: Walk) -> dict[str, Any]:
+        """The acceptance rate over the whole run; zero where nothing had to be proposed."""
+        _, accepted, proposals = sum((record.sum(axis=0) for record in state.record), start=np.zeros(3))
+        return {"acceptance_rate": float(accepted / max(proposals, 1))}
+
+
+def _signs(instance: Instance, weights: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Arguments of `sweep_signs` for +-1 patterns, up to its masks."""
+    from physlearn.kernels import bits
+
+    N, P = instance.N, instance.P
+    gauged = instance.gauged
+    agreeing = (instance.N + gauged.astype(np.float64) @ weights).astype(np.int64) // 2
+    columns = bits.pack_columns(gauged)
+    valid = bits.pack_columns(np.ones((P, 1), dtype=np.int8))
+    # 2c - N inside the bounds: c from `first` to `last`. Edges nothing can cross are left out.
+    lower, upper = integer_bounds(instance.model.channel.bounds, N)
+    first, last = -(-(lower + N) // 2), (upper + N) // 2
+    edges = [(v, sign) for v, sign in ((first, 1), (last + 1, -1)) if 1 <= v <= N and first <= last]
+    masks = bits.aligned_words(len(edges), columns.shape[1])
+    values, signs = np.array(edges, dtype=np.int64).reshape(-1, 2).T.copy()
+    return columns, bits.pack_counters(agreeing, N.bit_length()), valid, values, signs, masks
+
+
+def _reals(instance: Instance, weights: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Arguments of `sweep_reals` for real patterns, up to its bounds."""
+    columns = np.ascontiguousarray(instance.gauged.T)
+    return columns, weights @ columns, _sum_bounds(instance.model.channel.bounds, instance.N)
+
+
+def _sum_bounds(bounds: tuple[float, float], N: int) -> np.ndarray:
+    """Smallest and largest double whose quotient by sqrt(N) is strictly inside the `bounds`."""
+    root, ends = math.sqrt(N), []
+    for bound, inward in zip(bounds, (math.inf, -math.inf), strict=True):
+        end = bound * root
+        if math.isfinite(end):
+            while (end / root - bound) * inward > 0:
+                end = math.nextafter(end, -inward)
+            while not (end / root - bound) * inward > 0:
+                end = math.nextafter(end, inward)
+        ends.append(end)
+    return np.array(ends)
