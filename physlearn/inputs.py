@@ -46,7 +46,13 @@ def number(
     if isinstance(value, np.ndarray) and value.ndim:
         raise reject(field, value, allowed)
     result = float(value)
-    if not math.isfinite(result) or result <= above or result < at_least or result >= below or result > at_most:
+    if (
+        not math.isfinite(result)
+        or result <= above
+        or result < at_least
+        or result >= below
+        or result > at_most
+    ):
         raise reject(field, value, allowed)
     return result
 

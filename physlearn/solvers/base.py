@@ -79,7 +79,9 @@ def solve(instance: Instance, solver: Solver, rng: Any, *, state: Any = None) ->
     InputError
         If the solver does not support the instance's model, or an argument is of the wrong kind.
     """
-    member("instance", instance, Instance, "an Instance, from model.sample(N, rng) or Instance(patterns, labels)")
+    member(
+        "instance", instance, Instance, "an Instance, from model.sample(N, rng) or Instance(patterns, labels)"
+    )
     member("solver", solver, Solver, "a Solver such as AMP() or Metropolis(beta, n_sweeps)")
     rng = generator(rng)
     refusal = solver.supports(instance.model)
@@ -92,7 +94,9 @@ def solve(instance: Instance, solver: Solver, rng: Any, *, state: Any = None) ->
         sweeps.append(state.n_sweeps)
         records.append(solver.record(instance, state))
     names = records[0] if records else {}
-    trace = Trace(np.array(sweeps, dtype=np.int64), {name: np.array([r[name] for r in records]) for name in names})
+    trace = Trace(
+        np.array(sweeps, dtype=np.int64), {name: np.array([r[name] for r in records]) for name in names}
+    )
     weights = solver.weights(instance, state)
     observables = {**common_observables(instance, weights), "n_sweeps": state.n_sweeps}
     observables |= solver.observables(instance, state)
@@ -118,4 +122,5 @@ def _stream(rng: np.random.Generator) -> str:
     sequence = getattr(rng.bit_generator, "seed_seq", None)
     if sequence is None or not hasattr(sequence, "entropy"):
         return type(rng.bit_generator).__name__
-    return f"{type(rng.bit_generator).__name__}(entropy={sequence.entropy}, spawn_key={tuple(map(int, sequence.spawn_key))})"
+    key = tuple(map(int, sequence.spawn_key))
+    return f"{type(rng.bit_generator).__name__}(entropy={sequence.entropy}, spawn_key={key})"
