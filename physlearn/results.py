@@ -201,6 +201,8 @@ class SaddlePoint(_Named):
     status : Status
     branch : str
         ``"uninformed"``, ``"informed"``, ...: from which side the point was reached.
+    potential : callable, optional
+        The free entropy as a function of order parameters and conjugates; `check_stationary` differentiates it.
     """
 
     model: Any
@@ -213,6 +215,7 @@ class SaddlePoint(_Named):
     residual: float
     status: Status
     branch: str
+    potential: Any = field(default=None, repr=False, compare=False)
 
     _spread = ("order_parameters", "conjugates", "observables")
 

@@ -38,6 +38,11 @@ class Channel(ABC):
     def bounds(self) -> tuple[float, float]:
         return (0.0, math.inf)
 
+    @property
+    def is_sign(self) -> bool:
+        """Whether the label is just the sign of the field, so that errors have a closed form."""
+        return False
+
     @abstractmethod
     def log_partition(self, label, mean, variance):
         """Log Z_out."""
@@ -86,6 +91,10 @@ class Threshold(Channel):
     @property
     def bounds(self):
         return (self.margin, math.inf)
+
+    @property
+    def is_sign(self):
+        return self.margin == 0
 
     def _depth(self, label, mean, variance):
         return (self.margin - label * mean) / np.sqrt(variance)

@@ -1,0 +1,206 @@
+"""How saddle points are found and checked, whatever the potential."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from physlearn.results import SaddlePoint
+
+# How many plain iterations a Newton step may be worth, and its length where the residual is not seen to be convex:
+# it then cannot jump over the first fixed point on its way.
+_REACH = 10.0
+_STRIDE = 0.5
+_DIFFERENCE = 1e-6
+# A residual below the tolerance whose root is no nearer than this vanishes at infinity only.
+_FAR = 1e-2
+# A slope that falls by less than this counts as rising: it has converged.
+_FLAT = 1e-4
+
+
+class Potential(Protocol):
+    """A free entropy as a function of its order parameters and conjugates, all independent."""
+
+    def __call__(self, values: dict[str, float]) -> float:
+        """The potential at `values`, by name."""
+
+    def steps(self, values: dict[str, float]) -> dict[str, float]:
+        """For each variable, the distance over which the potential changes: differences use a fraction of it."""
+
+
+@dataclass(frozen=True)
+class FixedPoint:
+    """Where an iteration ended.
+
+    Attributes
+    ----------
+    x : ndarray, shape (n,)
+    residual : float
+        Largest entry of abs(update(x) - x), relative to max(1, abs(x)).
+    converged : bool
+    escaped : bool
+        The update sent a variable to infinity.
+    n_updates : int
+    """
+
+    x: np.ndarray
+    residual: float
+    converged: bool
+    escaped: bool
+    n_updates: int
+
+
+def extremize(
+    update: Callable[[np.ndarray], np.ndarray],
+    start: np.ndarray,
+    *,
+    tolerance: float = 1e-11,
+    max_updates: int = 4000,
+) -> FixedPoint:
+    """The fixed point of `update` that its plain iteration from `start` would reach.
+
+    Newton's method with finite differences, held back: a step goes the way of the plain iteration, is worth at most
+    ten of its steps (more where the residual flattens on approach, as it does before a fixed point), and is halved
+    where it turns the residual round. A plain iteration that approaches from one side never passes a fixed point;
+    near a spinodal the residual is convex, so that Newton's step stays on that side too. On a stretch where the
+    residual does not change, a variable drifting to infinity, the steps double.
+
+    Parameters
+    ----------
+    update : callable
+        x of shape (n,) to its new value, in variables of order one (logarithms). Entries that are not finite say
+        that the variable runs away.
+    start : ndarray, shape (n,)
+    tolerance : float
+        Bound of the residual.
+    max_updates : int
+
+    Returns
+    -------
+    FixedPoint
+    """
+    x = np.array(start, dtype=float)
+    image = update(x)
+    count, reach, calm, before = 1, _REACH, 0, math.inf
+    while True:
+        if not np.isfinite(image).all():
+            return FixedPoint(x, math.inf, False, True, count)
+        residual = image - x
+        size = float(np.max(np.abs(residual)))
+        if size == 0 or count >= max_updates:
+            return FixedPoint(x, size, size <= tolerance, False, count)
+        if count < 3:
+            step, slope, limited = residual, math.inf, False
+        else:
+            jacobian = _jacobian(update, x, image)
+            count += len(x)
+            slope = float(residual @ jacobian @ residual / (residual @ residual))
+            reach = min(2 * reach, 1e12) if slope > before - _FLAT or calm >= 3 else _REACH
+            step, distance = _step(residual, jacobian, reach, math.inf if calm >= 3 else _STRIDE)
+            limited = distance > (1 + 1e-9) * np.linalg.norm(step)
+            if size <= tolerance:
+                return FixedPoint(x, size, True, distance > _FAR, count)
+        x, image, tried = _advance(update, x, residual, step)
+        count += tried
+        change = float(np.max(np.abs(image - x))) - size
+        calm = calm + 1 if limited and abs(change) < 0.1 * size else 0
+        before = slope
+
+
+def _advance(update, x, residual, step):
+    """The next point, its image and the number of updates it took: `step`, halved where it overshoots."""
+    size, plain = np.max(np.abs(residual)), np.linalg.norm(residual)
+    tried = 0
+    while tried < 12:
+        tried += 1
+        trial = x + step
+        image = update(trial)
+        if np.isfinite(image).all():
+            if (image - trial) @ residual >= 0 or np.max(np.abs(image - trial)) <= 0.5 * size:
+                break
+        elif np.linalg.norm(step) <= plain:
+            break
+        step = step / 2
+    return trial, image, tried
+
+
+def _jacobian(update, x, image):
+    columns = []
+    for i in range(len(x)):
+        shifted = x.copy()
+        shifted[i] += _DIFFERENCE
+        columns.append((update(shifted) - image) / (shifted[i] - x[i]))
+    return np.array(columns).T
+
+
+def _step(residual, jacobian, reach, stride):
+    """Newton's step, held back mode by mode, and the distance of the root that it sees.
+
+    Along an eigenvector of the Jacobian with eigenvalue mu, Newton's step is the residual over 1 - mu. Where that
+    points backwards (mu > 1: the plain iteration runs away from a fixed point behind it) it is turned round; and it is
+    never more than `reach` residuals of the same mode, nor in all longer than `stride`.
+    """
+    plain = np.linalg.norm(residual)
+    if not np.isfinite(jacobian).all():
+        return residual, plain
+    values, vectors = np.linalg.eig(np.eye(len(residual)) - jacobian)
+    try:
+        modes = np.linalg.solve(vectors, residual)
+    except np.linalg.LinAlgError:
+        return residual, plain
+    values = np.where(np.abs(values) < 1e-100, 1e-100, values)
+    distance = np.linalg.norm((vectors @ (modes / values)).real)
+    forward = np.where(values.real < 0, -values.conj(), values)
+    factors = np.minimum(1, reach * np.abs(values)) / forward
+    step = (vectors @ (factors * modes)).real
+    length = np.linalg.norm(step)
+    return step * min(1.0, max(plain, stride) / length), distance
+
+
+def check_stationary(point: SaddlePoint, tolerance: float = 1e-6) -> float:
+    """Check that the gradient of the free entropy vanishes at a saddle point, by finite differences.
+
+    Order parameters and conjugates are moved one by one, all others fixed.
+
+    Parameters
+    ----------
+    point : SaddlePoint
+        Any that carries its `potential`.
+    tolerance : float
+        Bound of each derivative, relative to max(1, the largest conjugate).
+
+    Returns
+    -------
+    float
+        The largest derivative found, in these units.
+
+    Raises
+    ------
+    ArithmeticError
+        If it is not below the tolerance.
+    """
+    values = {**point.order_parameters, **point.conjugates}
+    scale = max([1.0, *(abs(value) for value in point.conjugates.values())])
+    slopes = {
+        name: _derivative(point.potential, values, name, step) / scale
+        for name, step in point.potential.steps(values).items()
+    }
+    name = max(slopes, key=lambda name: abs(slopes[name]))
+    if not abs(slopes[name]) <= tolerance:
+        raise ArithmeticError(
+            f"The free entropy of {point.model} is not stationary: its derivative with respect to {name} is "
+            f"{slopes[name]:.3g} of the largest conjugate, above {tolerance:g}."
+        )
+    return abs(slopes[name])
+
+
+def _derivative(potential, values, name, step):
+    """Five-point derivative; one-sided (three points) where the variable is zero, the edge of its domain."""
+    step *= 1e-3
+    if values[name] == 0:
+        f = [potential({**values, name: k * step}) for k in range(5)]
+        return (-25 * f[0] + 48 * f[1] - 36 * f[2] + 16 * f[3] - 3 * f[4]) / (12 * step)
+    f = {k: potential({**values, name: values[name] + k * step}) for k in (-2, -1, 1, 2)}
+    return (8 * (f[1] - f[-1]) - (f[2] - f[-2])) / (12 * step)

@@ -1,0 +1,125 @@
+"""Bayes-optimal learning from a teacher, its branches and the thresholds between them."""
+
+import math
+
+import numpy as np
+
+from physlearn.inputs import InputError, choice, member, reject
+from physlearn.meanfield.equations import Conjugates, Equations
+from physlearn.meanfield.replica import solve_from
+from physlearn.models import Model, Teacher
+from physlearn.results import SaddlePoint
+
+
+def bayes_optimal(model: Model, branch: str = "uninformed") -> SaddlePoint:
+    """Saddle point of a student who knows the teacher's prior and channel: q = r, q_hat = r_hat.
+
+    Parameters
+    ----------
+    model : Model
+        With a teacher, and a student matched to it.
+    branch : {"uninformed", "informed", "dominant"}
+        Reached from no knowledge of the teacher (what AMP finds), from full knowledge, or the one of larger free
+        entropy (what exhaustive search finds); the point's `branch` then tells which that is.
+
+    Returns
+    -------
+    SaddlePoint
+        As from `replica_symmetric`. Where the teacher is all that is left, the overlap is one and the entropy zero.
+
+    Raises
+    ------
+    InputError
+        If there is no teacher, or the student is not matched to it.
+    """
+    equations = matched_equations(model)
+    choice("branch", branch, ("uninformed", "informed", "dominant"))
+    if branch == "informed":
+        return solve_from(equations, equations.informed_start(), branch)
+    uninformed = solve_from(equations, equations.natural_start(), "uninformed")
+    if branch == "uninformed":
+        return uninformed
+    informed = solve_from(equations, equations.informed_start(), "informed")
+    return informed if informed.free_entropy > uninformed.free_entropy + 1e-9 else uninformed
+
+
+def matched_equations(model: Model) -> Equations:
+    """The equations under Nishimori's identities, or the sentence why they do not hold."""
+    member("model", model, Model, "a Model such as Perceptron(alpha, rule=Teacher())")
+    if not isinstance(model.rule, Teacher) or model.teacher_channel is None:
+        raise reject("rule", model.rule, "Teacher(), since without one there is nothing to infer")
+    if model.channel != model.teacher_channel:
+        raise InputError(
+            f"model: got a student with {model.channel!r} of a teacher with {model.teacher_channel!r}; allowed: "
+            "equal channels (margin=0), since only a matched student is Bayes-optimal: use replica_symmetric."
+        )
+    return Equations(model, matched=True)
+
+
+def algorithmic_threshold(model: Model) -> float:
+    """The load where the uninformed branch ends (spinodal): above it AMP finds the teacher; the model's is ignored.
+
+    Along the branch alpha is a function of q_hat, alpha = q_hat/E[g^2]: the threshold is its first maximum.
+
+    Raises
+    ------
+    InputError
+        If the branch never ends: the transition is not of first order.
+    """
+    from scipy.optimize import minimize_scalar
+
+    equations = matched_equations(model)
+    bracket = _first_maximum(equations)
+    best = minimize_scalar(
+        lambda u: -_load(equations, u), bounds=bracket, method="bounded", options={"xatol": 1e-9}
+    )
+    return float(-best.fun)
+
+
+def information_theoretic_threshold(model: Model) -> float:
+    """The load where the informed branch becomes the one of larger free entropy; the model's own is ignored.
+
+    For a noise-free binary student this is where the entropy of the uninformed branch vanishes.
+
+    Raises
+    ------
+    InputError
+        If there is no first-order transition.
+    """
+    from scipy.optimize import brentq
+
+    end = algorithmic_threshold(model)
+
+    def advantage(alpha):
+        there = model.with_alpha(alpha)
+        informed, uninformed = (bayes_optimal(there, branch) for branch in ("informed", "uninformed"))
+        if math.isclose(informed.overlap, uninformed.overlap, rel_tol=1e-6):
+            return -1.0  # below the informed branch's own end
+        return informed.free_entropy - uninformed.free_entropy
+
+    return float(brentq(advantage, end / 20, end * (1 - 1e-9), xtol=1e-11, rtol=1e-12))
+
+
+def _load(equations: Equations, log_conjugate: float) -> float:
+    """The load at which q_hat solves the equations."""
+    q_hat = math.exp(log_conjugate)
+    order = equations.order(Conjugates(q_hat, math.sqrt(q_hat)))
+    return q_hat / equations.forces(order)[0]
+
+
+def _first_maximum(equations: Equations) -> tuple[float, float]:
+    """Two values of ln q_hat around the first maximum of the load."""
+    before, last = -math.inf, -math.inf
+    for u in np.arange(math.log(1e-5), math.log(1e6), 0.1):
+        alpha = _load(equations, u)
+        if alpha < last:
+            if before == -math.inf:
+                break
+            return u - 0.2, u
+        if alpha > 1e4:
+            break
+        before, last = last, alpha
+    raise InputError(
+        f"model: got {equations.model!r}, whose overlap with the teacher grows continuously with the load; allowed: "
+        "models with a first-order transition, such as Perceptron(alpha, prior=Binary(), rule=Teacher())."
+    )
