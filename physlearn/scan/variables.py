@@ -16,6 +16,7 @@ VARIABLES = {
     "instance": ("instance of the disorder", "1"),
     "energy": ("number of violated constraints", "1"),
     "mean_energy": ("mean number of violated constraints", "1"),
+    "training_error": ("fraction of violated constraints", "1"),
     "solved": ("whether no constraint is violated", "1"),
     "satisfiable": ("whether a solution exists", "1"),
     "recovered": ("whether the teacher is recovered", "1"),

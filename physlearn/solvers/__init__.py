@@ -4,6 +4,7 @@ from physlearn.solvers.base import Solver, solve
 from physlearn.solvers.enumeration import Enumeration, EnumerationResult
 from physlearn.solvers.message_passing import AMP
 from physlearn.solvers.monte_carlo import Metropolis, SimulatedAnnealing
+from physlearn.solvers.tasks import solve_task
 
 __all__ = [
     "AMP",
@@ -13,4 +14,5 @@ __all__ = [
     "SimulatedAnnealing",
     "Solver",
     "solve",
+    "solve_task",
 ]

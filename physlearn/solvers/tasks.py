@@ -19,16 +19,16 @@ def solve_task(point: Mapping[str, Any], streams: Streams) -> dict[str, Any]:
     Parameters
     ----------
     point : mapping
-        ``model`` (a Model), ``solver`` (a Solver, or a name among ``solvers``, a mapping of names to Solvers),
-        ``N``, optionally ``measure`` (names of observables: all without it), and values of fields of the model or
-        of the solver, such as ``alpha``.
+        ``model`` (a Model), ``solver`` (a Solver, or a name among ``solvers``, a mapping of names to
+        Solvers), ``N``, optionally ``measure`` (names of observables: all without it), and values of fields
+        of the model or of the solver, such as ``alpha``.
     streams : Streams
         The instance is drawn from ``streams.disorder``, the solver runs on ``streams.dynamics``.
 
     Returns
     -------
     dict
-        The result's observables that are in ``measure`` (an estimate as value and ``<name>_error``), the
+        The result's observables and ``training_error`` (energy/P) that are in ``measure`` (an estimate as value and ``<name>_error``), the
         realised ``load`` P/N, and ``status``.
     """
     model, solver = configured(point)

@@ -1,0 +1,8 @@
+"""Draw ``figure.png`` beside this file: ``python figure.py DIR``, from the data that a run has left in DIR."""
+
+import sys
+from pathlib import Path
+
+from physlearn.plotting import plot_study
+
+print(plot_study(sys.argv[1], Path(__file__).with_name("figure.png")))
