@@ -10,6 +10,8 @@ of the counter of pattern b. Adding one to a chosen subset of the counters is a 
 planes, 512 counters at a time; arithmetic is modulo 2**n_planes.
 """
 
+import sys
+
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, types
@@ -35,21 +37,21 @@ def aligned_words(*shape: int) -> np.ndarray:
     return raw[start : start + size].reshape(shape)
 
 
-def pack_columns(signs: np.ndarray) -> np.ndarray:
-    """Columns of an array (P, N) of signs as bits, (N, 8 n_blocks): bit mu of row i is set for +1."""
+def columns_as_bits(signs: np.ndarray) -> np.ndarray:
+    """Columns of an array (P, N) as bits, (N, 8 n_blocks): bit mu of row i is set where it is positive."""
     P, N = signs.shape
     columns = aligned_words(N, BLOCK * n_blocks(P))
     packed = np.packbits(signs > 0, axis=0, bitorder="little")
-    columns.astype("<u8", copy=False).view(np.uint8)[:, : len(packed)] = packed.T
-    return columns
+    columns.view(np.uint8)[:, : len(packed)] = packed.T
+    return columns if sys.byteorder == "little" else columns.byteswap()
 
 
-def pack_counters(values: np.ndarray, n_planes: int) -> np.ndarray:
+def counters_as_planes(values: np.ndarray, n_planes: int) -> np.ndarray:
     """Non-negative integers (P,) as bit-sliced counters (n_blocks, n_planes, 8)."""
     planes = aligned_words(n_blocks(len(values)), n_planes, BLOCK)
     for k in range(n_planes):
-        digits = 2 * ((values[:, None] >> k) & 1) - 1
-        planes[:, k] = pack_columns(digits).reshape(-1, BLOCK)
+        digits = (values[:, None] >> k) & 1
+        planes[:, k] = columns_as_bits(digits).reshape(-1, BLOCK)
     return planes
 
 
@@ -97,8 +99,8 @@ def straddling(planes, valid, value, masks, index):
     below = valid.reshape(-1, BLOCK).copy()
     at = below.copy()
     for k in range(planes.shape[1]):
-        below &= planes[:, k] ^ np.uint64(((value - 1) >> k & 1) - 1 & 0xFFFFFFFFFFFFFFFF)
-        at &= planes[:, k] ^ np.uint64((value >> k & 1) - 1 & 0xFFFFFFFFFFFFFFFF)
+        below &= planes[:, k] if (value - 1) >> k & 1 else ~planes[:, k]
+        at &= planes[:, k] if value >> k & 1 else ~planes[:, k]
     masks[index] = (below | at).ravel()
     return int(np.bitwise_count(below).sum())
 

@@ -58,9 +58,9 @@ def sweep_signs(columns, planes, valid, edges, signs, masks, weights, best, coun
     Parameters
     ----------
     columns : uint64 array (N, n_words)
-        Gauged patterns, from `bits.pack_columns`.
+        Gauged patterns, from `bits.columns_as_bits`.
     planes : uint64 array (n_blocks, n_planes, 8)
-        The counters, from `bits.pack_counters`.
+        The counters, from `bits.counters_as_planes`.
     valid : uint64 array (1, n_words)
         Bits of the P patterns.
     edges, signs : int64 arrays (n_edges,)

@@ -10,6 +10,9 @@ import numpy as np
 
 from physlearn.estimates import blocking
 from physlearn.inputs import integer, member, number, reject
+from physlearn.kernels.bits import aligned_words, columns_as_bits, counters_as_planes
+from physlearn.kernels.metropolis import sweep_reals, sweep_signs
+from physlearn.kernels.patterns import products
 from physlearn.models import Binary, Instance, Model
 from physlearn.models.base import integer_bounds
 from physlearn.models.schedules import linear
@@ -86,8 +89,6 @@ class MonteCarlo(Solver):
 
     def sweep(self, instance: Instance, state: Walk, rng: np.random.Generator) -> Walk:
         """Sweep up to the next record."""
-        from physlearn.kernels.metropolis import sweep_reals, sweep_signs
-
         kernel = sweep_signs if instance.patterns.dtype == np.int8 else sweep_reals
         done = state.n_sweeps
         until = min(self.n_sweeps, (done // self.sweeps_per_record + 1) * self.sweeps_per_record)
@@ -131,10 +132,11 @@ class Metropolis(MonteCarlo):
     burn_in : float
         Fraction of the sweeps left out of the averages.
 
-    Notes ----- The weights of the result are the last configuration: one sample. The observables
-    ``mean_energy`` (an `Estimate` over sweeps, its error by blocking) and ``acceptance_rate`` are averages
-    after the burn-in. Whether that was long enough is for the trace to tell: below the temperatures of the
-    glass the walk stays where it fell.
+    Notes
+    -----
+    The weights of the result are the last configuration: one sample. The observables ``mean_energy`` (an
+    `Estimate` over sweeps, its error by blocking) and ``acceptance_rate`` are averages after the burn-in.
+    Whether that was long enough is for the trace to tell: at low temperature the walk stays where it fell.
 
     References
     ----------
@@ -187,7 +189,9 @@ class SimulatedAnnealing(MonteCarlo):
     sweeps_per_record : int
         Sweeps between two records of the trace.
 
-    Notes ----- The weights of the result are those of lowest energy met on the way, the first of them where
+    Notes
+    -----
+    The weights of the result are those of lowest energy met on the way, the first of them where
     there are several.
 
     References
@@ -237,26 +241,24 @@ class SimulatedAnnealing(MonteCarlo):
 
 
 def _signs(instance: Instance, weights: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Arguments of `sweep_signs` for +-1 patterns, up to its masks."""
-    from physlearn.kernels import bits
-
-    N, P = instance.N, instance.P
-    gauged = instance.gauged
-    agreeing = (instance.N + gauged.astype(np.float64) @ weights).astype(np.int64) // 2
-    columns = bits.pack_columns(gauged)
-    valid = bits.pack_columns(np.ones((P, 1), dtype=np.int8))
+    """Arguments of `sweep_signs` for +-1 patterns, up to `masks`."""
+    N = instance.N
+    sums = instance.labels * products(instance.patterns, weights)
+    columns = columns_as_bits(instance.patterns == instance.labels[:, None])
+    valid = columns_as_bits(np.ones((instance.P, 1), dtype=bool))
     # 2c - N inside the bounds: c from `first` to `last`. Edges nothing can cross are left out.
     lower, upper = integer_bounds(instance.model.channel.bounds, N)
     first, last = -(-(lower + N) // 2), (upper + N) // 2
     edges = [(v, sign) for v, sign in ((first, 1), (last + 1, -1)) if 1 <= v <= N and first <= last]
-    masks = bits.aligned_words(len(edges), columns.shape[1])
+    masks = aligned_words(len(edges), columns.shape[1])
     values, signs = np.array(edges, dtype=np.int64).reshape(-1, 2).T.copy()
-    return columns, bits.pack_counters(agreeing, N.bit_length()), valid, values, signs, masks
+    planes = counters_as_planes((N + sums.astype(np.int64)) // 2, N.bit_length())
+    return columns, planes, valid, values, signs, masks
 
 
 def _reals(instance: Instance, weights: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Arguments of `sweep_reals` for real patterns, up to its bounds."""
-    columns = np.ascontiguousarray(instance.gauged.T)
+    """Arguments of `sweep_reals` for real patterns, up to `bounds`."""
+    columns = np.ascontiguousarray((instance.patterns * instance.labels[:, None]).T)
     return columns, weights @ columns, _sum_bounds(instance.model.channel.bounds, instance.N)
 
 

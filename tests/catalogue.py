@@ -1,0 +1,97 @@
+"""Every model and every solver that the conformance suite runs against each other: a new one is one line here."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from physlearn.models import (
+    Channel,
+    GeneralizedLinear,
+    Perceptron,
+    Spherical,
+    SymmetricPerceptron,
+    Teacher,
+)
+from physlearn.quadrature import G_over_H, H, log_H
+from physlearn.solvers import AMP, Enumeration, Metropolis, SimulatedAnnealing
+
+
+@dataclass(frozen=True)
+class Probit(Channel):
+    """Output noise of standard deviation `noise`: P(y|h) = H(-y h/noise)."""
+
+    noise: float = 0.5
+
+    def _depth(self, label, mean, variance):
+        return -label * mean / np.sqrt(variance + self.noise**2)
+
+    def log_partition(self, label, mean, variance):
+        return log_H(self._depth(label, mean, variance))
+
+    def gradient(self, label, mean, variance):
+        return label * G_over_H(self._depth(label, mean, variance)) / np.sqrt(variance + self.noise**2)
+
+    def curvature(self, label, mean, variance):
+        x = self._depth(label, mean, variance)
+        return -G_over_H(x) * (G_over_H(x) - x) / (variance + self.noise**2)
+
+
+@dataclass(frozen=True)
+class Band(Channel):
+    """Stability between two bounds that are not symmetric: P(y|h) = 1 if lower < y h < upper, else 0."""
+
+    lower: float = -0.6
+    upper: float = 1.3
+
+    @property
+    def bounds(self):
+        return (self.lower, self.upper)
+
+    def log_partition(self, label, mean, variance):
+        near, far = ((end - label * mean) / np.sqrt(variance) for end in self.bounds)
+        return np.log(H(near) - H(far))
+
+    def gradient(self, label, mean, variance):
+        step = 1e-5
+        values = [self.log_partition(label, mean + shift, variance) for shift in (step, -step)]
+        return (values[0] - values[1]) / (2 * step)
+
+    def curvature(self, label, mean, variance):
+        step = 1e-4
+        values = [self.log_partition(label, mean + shift, variance) for shift in (step, 0.0, -step)]
+        return (values[0] - 2 * values[1] + values[2]) / step**2
+
+
+ALL_MODELS = {
+    "storage": Perceptron(0.6),
+    "storage, margin": Perceptron(0.5, margin=0.3),
+    "storage, negative margin": Perceptron(1.5, margin=-0.5),
+    "storage, gaussian": Perceptron(0.6, patterns="gaussian"),
+    "storage, gaussian, margin": Perceptron(0.5, margin=0.3, patterns="gaussian"),
+    "teacher": Perceptron(1.2, rule=Teacher()),
+    "teacher, gaussian": Perceptron(1.2, rule=Teacher(), patterns="gaussian"),
+    "spherical": Perceptron(0.8, prior=Spherical()),
+    "spherical, negative margin": Perceptron(1.0, prior=Spherical(), margin=-0.3, patterns="gaussian"),
+    "spherical, teacher": Perceptron(1.0, prior=Spherical(), rule=Teacher()),
+    "symmetric": SymmetricPerceptron(0.8),
+    "symmetric, narrow": SymmetricPerceptron(0.4, half_width=0.4),
+    "probit, teacher": GeneralizedLinear(1.2, channel=Probit(), rule=Teacher()),
+    "band": GeneralizedLinear(0.5, channel=Band()),
+    "band, gaussian": GeneralizedLinear(0.5, channel=Band(), patterns="gaussian"),
+}
+
+ALL_SOLVERS = {
+    "AMP": AMP(n_iterations=30),
+    "AMP, damped": AMP(n_iterations=30, damping=0.5),
+    "Enumeration": Enumeration(),
+    "Metropolis": Metropolis(beta=0.8, n_sweeps=150, sweeps_per_record=7),
+    "SimulatedAnnealing": SimulatedAnnealing(n_sweeps=150, sweeps_per_record=7),
+}
+
+SUPPORTED = [
+    (model, solver)
+    for model in ALL_MODELS
+    for solver in ALL_SOLVERS
+    if ALL_SOLVERS[solver].supports(ALL_MODELS[model]) is None
+]
+REFUSED = [(m, s) for m in ALL_MODELS for s in ALL_SOLVERS if (m, s) not in SUPPORTED]

@@ -1,0 +1,169 @@
+"""What every solver promises on every model it supports: bookkeeping, resumption, small sizes, bad input."""
+
+import copy
+
+import numpy as np
+import pytest
+from catalogue import ALL_MODELS, ALL_SOLVERS, REFUSED, SUPPORTED
+
+from physlearn.inputs import InputError
+from physlearn.models import Instance
+from physlearn.random import generator
+from physlearn.results import Result, Status
+from physlearn.solvers import solve
+
+N = 11
+pairs = pytest.mark.parametrize(("model", "solver"), SUPPORTED, ids=[" | ".join(pair) for pair in SUPPORTED])
+
+
+def case(model, solver, N=N):
+    model = ALL_MODELS[model]
+    return model.sample(N, 3), ALL_SOLVERS[solver]
+
+
+def assert_consistent(instance, result):
+    """The weights have the norm and the values of the prior; the observables are theirs; the repr is a sentence."""
+    model, weights = instance.model, result.weights
+    assert isinstance(result, Result)
+    assert isinstance(result.status, Status)
+    if weights is None:
+        assert result.status is Status.UNSATISFIABLE
+        assert result.solved == 0
+    else:
+        assert weights.shape == (instance.N,)
+        assert weights.astype(float) @ weights == pytest.approx(instance.N, rel=1e-12)
+        assert model.prior.norm != "fixed" or set(np.unique(weights)) <= {-1, 1}
+        assert result.energy == model.energy(instance, weights)
+        assert result.solved == (result.energy == 0)
+    if result.status is Status.SOLVED:
+        assert result.solved == 1
+    sentence = repr(result)
+    assert sentence.startswith(f"{type(result.solver).__name__}: {result.status.name} (")
+    assert sentence.endswith(".")
+    assert "nan" not in sentence.lower() or result.status is not Status.SOLVED
+
+
+def assert_same(first, second):
+    """Two results agree bit for bit."""
+    assert first.status is second.status
+    np.testing.assert_equal(first.weights, second.weights)
+    np.testing.assert_equal(first.observables, second.observables)
+
+
+@pairs
+def test_result_is_consistent(model, solver):
+    instance, solver = case(model, solver)
+    result = solve(instance, solver, 5)
+    assert_consistent(instance, result)
+    assert result.solver is solver
+    assert result.stream == "PCG64(entropy=5, spawn_key=())"
+    assert result.trace.sweep[-1] == result.n_sweeps
+    assert all(len(values) == len(result.trace) for values in result.trace.records.values())
+    data = result.to_dataset()
+    assert Status.from_code(data["status"]) is result.status
+    np.testing.assert_equal(data["solved"].item(), result.solved)
+
+
+@pairs
+def test_energy_is_the_recomputed_one_at_every_record(model, solver):
+    """Running energies equal those of the state's weights; so do those of solvers that recompute."""
+    instance, solver = case(model, solver, N=45 if "Enumeration" not in solver else 9)
+    rng, energies = generator(2), []
+    state = solver.init(instance, rng)
+    while solver.status(instance, state) is None:
+        state = solver.sweep(instance, state, rng)
+        energies.append(solver.record(instance, state).get("energy"))
+        if energies[-1] is not None:
+            assert energies[-1] == instance.model.energy(instance, state.weights)
+    reports = "energy" in solver.record(instance, state)
+    assert all((energy is not None) == reports for energy in energies)
+
+
+@pairs
+def test_same_stream_same_result(model, solver):
+    instance, solver = case(model, solver)
+    first, second = (solve(instance, solver, np.random.default_rng(8)) for _ in range(2))
+    assert_same(first, second)
+    np.testing.assert_equal(first.trace.records, second.trace.records)
+
+
+@pairs
+def test_resumed_run_is_the_uninterrupted_one(model, solver):
+    """Stopped after some sweeps and resumed with the stream passed on, a run ends where it would have."""
+    instance, solver = case(model, solver)
+    rng = np.random.default_rng(4)
+    state = solver.init(instance, rng)
+    for _ in range(3):
+        if solver.status(instance, state) is None:
+            state = solver.sweep(instance, state, rng)
+    kept = copy.deepcopy(state)
+    resumed = solve(instance, solver, rng, state=state)
+    assert_same(resumed, solve(instance, solver, 4))
+    np.testing.assert_equal(vars(state), vars(kept))
+    assert_same(solve(instance, solver, rng, state=resumed.state), resumed)
+
+
+@pairs
+@pytest.mark.parametrize("shape", [(1, 1), (1, 3), (0, 3), (4, 1), (70, 5)])
+def test_small_and_lopsided_instances(model, solver, shape):
+    """A single weight, a single pattern, no pattern at all, far more patterns than can be satisfied."""
+    model, solver = ALL_MODELS[model], ALL_SOLVERS[solver]
+    rng = np.random.default_rng(0)
+    patterns = rng.choice([-1, 1], size=shape) if model.patterns == "binary" else rng.standard_normal(shape)
+    instance = Instance(patterns, rng.choice([-1, 1], size=shape[0]), model=model)
+    result = solve(instance, solver, 1)
+    assert_consistent(instance, result)
+    assert shape[0] > 0 or result.energy == 0
+    assert result.status is not Status.DIVERGED
+
+
+@pytest.mark.parametrize(("model", "solver"), REFUSED, ids=[" | ".join(pair) for pair in REFUSED])
+def test_unsupported_models_are_refused_in_a_sentence(model, solver):
+    instance, solver = case(model, solver)
+    sentence = solver.supports(instance.model)
+    assert type(solver).__name__ in sentence
+    assert sentence.endswith(".")
+    with pytest.raises(InputError) as caught:
+        solve(instance, solver, 0)
+    assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize("solver", ALL_SOLVERS)
+@pytest.mark.parametrize("rng", [None, -1, 0.5, "0", True])
+def test_streams_are_never_made_up(solver, rng):
+    instance, solver = case("storage", solver)
+    with pytest.raises(InputError, match=r"^rng: got .*; allowed: a numpy.random.Generator, .*\.$"):
+        solve(instance, solver, rng)
+
+
+def spoiled(where):
+    patterns = np.ones((4, 3))
+    patterns[2, 1] = where
+    return patterns
+
+
+@pytest.mark.parametrize(
+    ("patterns", "labels", "sentence"),
+    [
+        (spoiled(np.nan), np.ones(4), "patterns: got 1 entries that are NaN or infinite; allowed: "),
+        (spoiled(np.inf), np.ones(4), "patterns: got 1 entries that are NaN or infinite; allowed: "),
+        (spoiled(0.5), np.ones(4), r"patterns: got entries such as 0\.5; allowed: -1 and \+1 for binary"),
+        (spoiled(2).astype(int), np.ones(4), r"patterns: got entries such as 2; allowed: -1 and \+1"),
+        (np.ones(4), np.ones(4), r"patterns: got float64 of shape \(4,\); allowed: an array \(P, N\)"),
+        (np.ones((4, 3)), np.ones(3), r"labels: got shape \(3,\); allowed: shape \(4,\)"),
+        (np.ones((4, 3)), np.zeros(4), r"labels: got .* other than -1 and \+1; allowed: -1 and \+1"),
+        (np.ones((4, 3)), np.full(4, np.nan), r"labels: got .* other than -1 and \+1; allowed: -1 and \+1"),
+    ],
+)
+def test_bad_instances_are_refused_in_a_sentence(patterns, labels, sentence):
+    with pytest.raises(InputError, match=rf"^{sentence}.*\.$"):
+        Instance(patterns, labels, model=ALL_MODELS["storage"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "field"),
+    [(("instance", "AMP()", 0), "instance"), ((Instance([[1]], [1]), "AMP()", 0), "solver")],
+)
+def test_solve_names_what_is_of_the_wrong_kind(arguments, field):
+    with pytest.raises(InputError, match=rf"^{field}: got .*; allowed: .*\.$"):
+        solve(*arguments)
