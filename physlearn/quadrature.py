@@ -83,7 +83,7 @@ def breakpoints(features: Iterable[tuple[float, float]] = (), reach: float = 12.
     # A feature in the tail may hold all of the integral: go on to ten standard deviations beyond it.
     reach = max([reach, *(abs(position) + 10 for position, _ in features)])
     step = max(_STEP, 2 * reach / _MAX_PANELS)
-    ends = [np.linspace(-reach, reach, math.ceil(2 * reach / step) + 1)]
+    ends: list[np.ndarray] = [np.linspace(-reach, reach, math.ceil(2 * reach / step) + 1)]
     for position, width in features:
         ends.append(np.array([position]))
         if 2 * width < step:

@@ -175,7 +175,7 @@ class Scan:
         import xarray
 
         dims = (*self.axes, "instance")
-        data = {}
+        data: dict[str, tuple] = {}
         for name in sorted(table.values):
             values = table.values[name]
             extra = values.ndim - len(dims)
