@@ -115,6 +115,11 @@ def test_wheel_works_without_the_repository(wheel, tmp_path):
     assert physlearn.__version__ in run(command, "--version", cwd=empty).stdout
     assert list(empty.iterdir()) == []
 
+    out = tmp_path / "out"
+    arguments = ("scan", "binary-perceptron-capacity", "--profile", "smoke", "--jobs", "1", "--out", out)
+    run(command, *arguments, cwd=empty)
+    assert {"result.nc", "figure.png"} <= {path.name for path in out.iterdir()}
+
 
 # Root writes wherever it likes, by a capability that this gives up for good before it starts Python again.
 AS_ANYBODY = """
