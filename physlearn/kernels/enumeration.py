@@ -1,7 +1,7 @@
 """Every configuration of N binary weights: a Gray-code walk, and what is read off the set of solutions.
 
-A configuration is an integer whose bit i is 1 where weight i is +1; a set of configurations is a bitmap of 2^N bits,
-bit c % 8 of byte c // 8 standing for configuration c.
+A configuration is an integer whose bit i is 1 where weight i is +1; a set of configurations is a bitmap of
+2^N bits, bit c % 8 of byte c // 8 standing for configuration c.
 """
 
 import numpy as np
@@ -21,7 +21,7 @@ def enumerate_signs(gauged, lowest, width, n_low, bitmap, first, last):
     bitmap : ndarray of uint8
         Gets the solutions; zero before.
 
-    Sums are kept modulo 256 less `lowest`, so that both ends are one comparison: N <= 80 is far from wrapping round.
+    What is kept is s - lowest modulo 256, so that one comparison tests both ends (right for N < 128).
     """
     N, P = gauged.shape
     sums = np.empty(P, dtype=np.uint8)
@@ -58,8 +58,8 @@ def enumerate_signs(gauged, lowest, width, n_low, bitmap, first, last):
 def enumerate_reals(gauged, lower, upper, doubt, n_low, bitmap, doubtful, first, last):
     """As `enumerate_signs` for real patterns: `gauged` (N, P), float64; solved where lower < s < upper.
 
-    Configurations with a sum within `doubt` of a bound are marked in `doubtful` if the others are satisfied: there
-    the rounding of the running sums could decide.
+    Configurations with a sum within `doubt` of a bound are marked in `doubtful` if the others are
+    satisfied: there the rounding of the running sums could decide.
     """
     N, P = gauged.shape
     sums = np.empty(P)
@@ -96,7 +96,7 @@ def enumerate_reals(gauged, lower, upper, doubt, n_low, bitmap, doubtful, first,
 def walsh_hadamard(values):
     """Replace `values`, shape (2^N,), by their Walsh-Hadamard transform: F(u) = sum_c (-1)^(u.c) values[c].
 
-    Four steps' worth of memory is passed at a time, and short steps stay inside a block that fits the cache.
+    Steps up to 2^13 stay inside a block that fits the cache; each longer one passes all of the memory once.
     """
     size = values.size
     block = min(size, 1 << 14)

@@ -1,8 +1,9 @@
 """Products of a pattern matrix with a vector; +-1 patterns as bits, 64 to a word.
 
-A sum of signs times numbers over 64 columns needs 8 additions instead of 64: one byte of signs selects one of 256
-sums of 8 numbers, tabulated beforehand (2 KB a table, so that the 8 tables of a word stay in the first-level cache).
-Each output is summed in one fixed order: the answer depends neither on the number of threads nor on the machine.
+A sum of signs times numbers over 64 columns needs 8 additions instead of 64: one byte of signs selects one
+of 256 sums of 8 numbers, tabulated beforehand (2 KB a table, so that the 8 tables of a word stay in the
+first-level cache). Each output is summed in one fixed order: the answer depends neither on the number of
+threads nor on the machine.
 """
 
 import numpy as np
@@ -12,12 +13,11 @@ from physlearn.kernels.threads import in_slices
 
 # Below this number of matrix entries a thread costs more than it saves.
 _WORTH_A_THREAD = 4_000_000
-_COLUMNS = 2048
 
 
 @njit(cache=True, nogil=True)
 def pack_columns(patterns, words, first, last):
-    """Set ``words[c, mu]``, for mu from `first` to `last`, to the signs of columns 64 c ... 64 c + 63 of row mu."""
+    """Set ``words[c, mu]``, mu from `first` to `last`, to the signs of columns 64 c ... 64 c + 63 of row mu."""
     n_columns = patterns.shape[1]
     for mu in range(first, last):
         for c in range(words.shape[0]):
@@ -29,7 +29,7 @@ def pack_columns(patterns, words, first, last):
 
 @njit(cache=True, nogil=True)
 def pack_rows(patterns, words, first, last):
-    """Set ``words[r, i]``, for r from `first` to `last`, to the signs of rows 64 r ... 64 r + 63 in column i."""
+    """Set ``words[r, i]``, r from `first` to `last`, to the signs of rows 64 r ... 64 r + 63 in column i."""
     n_rows, n_columns = patterns.shape
     for r in range(first, last):
         for i in range(n_columns):
@@ -77,7 +77,7 @@ def pack(patterns):
     Returns
     -------
     columns, rows : ndarray of uint64, shapes (N/64, P) and (P/64, N), rounded up
-        For the products ``packed_products(columns, w)`` = patterns @ w and ``packed_products(rows, g)`` = g @ patterns.
+        ``packed_products(columns, w)`` is patterns @ w, and ``packed_products(rows, g)`` is g @ patterns.
     """
     P, N = patterns.shape
     columns, rows = np.empty((-(-N // 64), P), dtype=np.uint64), np.empty((-(-P // 64), N), dtype=np.uint64)
@@ -87,7 +87,7 @@ def pack(patterns):
 
 
 def packed_products(words, vector):
-    """The product of packed signs (see `pack`) with a float64 `vector`; exact where its entries are integers."""
+    """Product of packed signs (see `pack`) with a float64 `vector`; exact where its entries are integers."""
     sums = np.empty(words.shape[1])
     _shared(lambda first, last: signed_sums(words, vector, sums, first, last), sums.size, 64 * words.size)
     return sums

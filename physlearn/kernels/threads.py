@@ -19,11 +19,11 @@ def one_thread() -> Iterator[None]:
 
 
 def in_slices(work: Callable[[int, int], None], n_items: int) -> None:
-    """Call ``work(first, last)`` on as many slices of ``range(n_items)`` as numba has threads, at the same time.
+    """Call ``work(first, last)`` on as many slices of ``range(n_items)`` as numba has threads, all at once.
 
-    Python threads around kernels that release the interpreter's lock: unlike numba's own parallel loops, they may
-    be nested in other threads and survive a fork, and compile faster. For the answer not to depend on the number
-    of slices, an item must not depend on its neighbours; starting a thread takes some 0.1 ms.
+    Python threads around kernels that release the interpreter's lock: unlike numba's own parallel loops,
+    they may be nested in other threads and survive a fork, and compile faster. For the answer not to depend
+    on the number of slices, an item must not depend on its neighbours; starting a thread takes some 0.1 ms.
     """
     n_slices = max(1, min(numba.get_num_threads(), n_items))
     ends = [n_items * k // n_slices for k in range(n_slices + 1)]

@@ -64,9 +64,10 @@ class AMP(Solver):
     from the prior's own mean and variance and g = 0: the uninformed start, which state evolution follows from
     zero overlap. A norm that is constrained adds to A the multiplier at which the sum of a^2 + v is N.
 
-    V is kept at 1/N or more: below that, less than a single weight is uncertain, and the field of a pattern is no
-    longer Gaussian (without it, a perfectly recovered teacher would be lost again in the next sweep).
-    The fixed points don't depend on the damping. The patterns' bits are kept with the instance, P N/4 bytes.
+    V is kept at 1/N or more: below that, less than a single weight is uncertain, and the field of a pattern
+    is no longer Gaussian (without it, a perfectly recovered teacher would be lost again in the next sweep).
+    The fixed points don't depend on the damping. The instance keeps the patterns' bits (P N/4
+    bytes).
 
     Parameters
     ----------
@@ -75,18 +76,21 @@ class AMP(Solver):
     tolerance : float
         Root mean square change of the means in a sweep at which the iteration has converged.
     damping : float
-        Fraction of the old a, v and g that is kept, 0 <= damping < 1; at finite N some instances oscillate without.
+        Fraction of the old a, v and g that is kept, 0 <= damping < 1; at finite N some instances oscillate
+        without.
 
     Notes
     -----
     The status tells of the fixed point: CONVERGED, NOT_CONVERGED or DIVERGED, and never SOLVED; whether the
-    weights deployed (sign a, for binary ones) violate a constraint is the observable ``solved``. Where the channel
-    doesn't tell w from -w (symmetric perceptron) a = 0 is the fixed point; the weights are then arbitrary.
+    weights deployed (sign a, for binary ones) violate a constraint is the observable ``solved``. Where the
+    channel doesn't tell w from -w (symmetric perceptron) a = 0 is the fixed point; the weights are then
+    arbitrary.
 
-    The trace holds ``overlap`` (q, the mean of a^2), ``teacher_overlap`` (a.w*/N, of the means) and ``residual``.
-    Observables of the result are ``overlap`` and ``residual``, ``free_entropy`` (phi per weight, of Bethe and Peierls;
-    meaningful at a fixed point; for hard constraints the entropy of the solutions) and, where there is a teacher,
-    ``generalization_error_bayes`` (of the means) and ``generalization_error_amp`` (of the weights deployed).
+    The trace holds ``overlap`` (q, the mean of a^2), ``teacher_overlap`` (a.w*/N, of the means) and
+    ``residual``. Observables of the result are ``overlap`` and ``residual``, ``free_entropy`` (phi per
+    weight, of Bethe and Peierls; meaningful at a fixed point; for hard constraints the entropy of the
+    solutions) and, where there is a teacher, ``generalization_error_bayes`` (of the means) and
+    ``generalization_error_amp`` (of the weights deployed).
 
     References
     ----------
@@ -132,7 +136,6 @@ class AMP(Solver):
             cavity_mean = projection - cavity_variance * state.gradient
             gradient = channel.gradient(instance.labels, cavity_mean, cavity_variance)
             curvature = channel.curvature(instance.labels, cavity_mean, cavity_variance)
-            gradient = (1 - kept) * gradient + kept * state.gradient
             projection, precision = _onto_weights(instance, gradient, -curvature)
             field = projection + precision * state.mean
             if prior.norm == "constrained":
@@ -145,7 +148,8 @@ class AMP(Solver):
             return state
         state.mean = (1 - kept) * mean + kept * state.mean
         state.variance = (1 - kept) * variance + kept * state.variance
-        state.field, state.precision, state.gradient = field, precision, gradient
+        state.field, state.precision = field, precision
+        state.gradient = (1 - kept) * gradient + kept * state.gradient
         state.cavity_mean, state.cavity_variance, state.residual = cavity_mean, cavity_variance, residual
         return state
 
@@ -235,8 +239,8 @@ def _free_entropy(instance: Instance, state: AMPState) -> float:
     r"""The Bethe free entropy per weight; its derivatives vanish at the fixed points of `AMP`.
 
     .. math::
-        N\phi = \sum_\mu \Big[\log Z_{out}(y_\mu, \omega_\mu, V_\mu) + \frac{(z_\mu - \omega_\mu)^2}{2 V_\mu}\Big]
-        + \sum_i \Big[\log Z_{in}(B_i, A_i) - B_i a_i + \tfrac12 A_i (a_i^2 + v_i)\Big],
+        N\phi &= \sum_\mu \Big[\log Z_{out} + \frac{(z_\mu - \omega_\mu)^2}{2 V_\mu}\Big] \\
+        &+ \sum_i \Big[\log Z_{in} - B_i a_i + \tfrac12 A_i (a_i^2 + v_i)\Big],
         \quad z_\mu = \tfrac1{\sqrt N}\sum_i \xi_{\mu i} a_i
     """
     mean, variance, field, precision = state.mean, state.variance, state.field, state.precision
