@@ -6,6 +6,7 @@ unphysical. Open markers are simulations, with one standard error over the insta
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,12 +88,14 @@ def curves(
         if dataset is not None:
             source = _draw_simulation(ax, dataset, variable, x, solver)
         if source is None:
-            raise reject("variable", variable, f"one of {', '.join(map(str, theory))}")
+            raise reject("variable", variable, f"one of {', '.join(map(str, theory or ()))}")
         if theory is not None and x == "alpha":
             _draw_thresholds(ax, theory)
         ax.set_xlabel(_label(source[x]))
-        ax.set_ylabel(_label(source))
-        ax.set_title(title or "")
+        ax.set_ylabel("fraction of instances" if _is_rate(source.values) else _label(source))
+        if _is_rate(source.values):
+            ax.set_ylim(-0.04, 1.04)
+        ax.set_title(title or "", pad=16)
     return ax
 
 
@@ -128,9 +131,12 @@ def finite_size(
                     textcoords="offset points", ha="right", fontsize=8.5,
                 )  # fmt: skip
         ax.set_xlim(0, line[1])
-        ax.set_xlabel(rf"$N^{{-{exponent:.3g}}}$")
+        ax.set_xlabel(rf"$N^{{-{Fraction(exponent).limit_denominator(12)}}}$")
         ax.set_ylabel("load at which the rate is 1/2")
-        ax.set_title(rf"$N \to \infty$: {limit:.3f} $\pm$ {error:.3f}")
+        solver = data.attrs.get("solver")
+        ax.set_title(
+            rf"{f'{solver}, ' if solver else ''}$N \to \infty$: {limit:.3f} $\pm$ {error:.3f}", pad=16
+        )
     return ax
 
 
@@ -243,7 +249,7 @@ def _mean_and_error(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     n = np.maximum(present.sum(axis=-1), 1)
     filled = np.where(present, samples, 0)
     mean = np.where(present.any(axis=-1), filled.sum(axis=-1) / n, np.nan)
-    if np.isin(samples[present], (0, 1)).all():
+    if _is_rate(samples):
         centre, half = (
             (mean + 0.5 / n) / (1 + 1 / n),
             np.sqrt(mean * (1 - mean) / n + 0.25 / n**2) / (1 + 1 / n),
@@ -251,6 +257,12 @@ def _mean_and_error(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return mean, np.abs(np.stack([mean - (centre - half), centre + half - mean]))
     spread = np.where(present, (samples - mean[..., None]) ** 2, 0).sum(axis=-1) / np.maximum(n - 1, 1)
     return mean, np.stack([np.sqrt(spread / n)] * 2)
+
+
+def _is_rate(samples: np.ndarray) -> bool:
+    """Whether these are outcomes, 0 or 1, so that their mean is a success rate."""
+    present = samples[np.isfinite(samples)]
+    return present.size > 0 and bool(np.isin(present, (0, 1)).all())
 
 
 def _points(ax: "Axes", x: Any, y: Any, error: Any, k: int, label: str | None) -> None:
@@ -265,12 +277,21 @@ def _points(ax: "Axes", x: Any, y: Any, error: Any, k: int, label: str | None) -
 def _draw_thresholds(ax: "Axes", theory: "xarray.Dataset") -> None:
     if "threshold_load" not in theory:
         return
-    for name, value in zip(theory["threshold"].values, theory["threshold_load"].values, strict=True):
+    order = np.argsort(theory["threshold_load"].values)
+    for rank, k in enumerate(order):
+        name, value = str(theory["threshold"].values[k]), float(theory["threshold_load"].values[k])
         ax.axvline(value, color="#000000", lw=1, ls=":", zorder=1)
+        # Above the frame, where no point can be: the last one to the right of its line, the others to the left.
+        last = rank == len(order) - 1
         ax.annotate(
-            f"{name}, {value:.4g}", (value, 1), (-3, -2), ("data", "axes fraction"),
-            textcoords="offset points", rotation=90, ha="right", va="top", fontsize=8,
-        )  # fmt: skip
+            f"{name} {value:.4g}",
+            (value, 1),
+            (-2 if last else 2, 2 + 9 * max(0, len(order) - 2 - rank)),
+            ("data", "axes fraction"),
+            textcoords="offset points",
+            ha="left" if last else "right",
+            fontsize=8,
+        )
 
 
 def _legend(figure: "Figure", ax: "Axes") -> None:

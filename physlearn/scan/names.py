@@ -59,7 +59,7 @@ def construct(field: str, table: Any, kind: type | None = None, family: str = "m
     return call(field, classes[name], {key: value for key, value in table.items() if key != "class"})
 
 
-def call(field: str, function: Callable[..., Any], arguments: Any, **given: Any) -> Any:
+def call(field: str, function: Callable[..., Any], arguments: Any, /, **given: Any) -> Any:
     """`function` called with the arguments of a table, in which tables with a class become objects.
 
     Keywords in `given` are passed where the function has a parameter of that name.

@@ -200,9 +200,11 @@ class Study:
         configuration.
         """
         out = Path(out)
+        # The theory comes first: what is wrong with it is then found before the long run.
+        theory = self.theory()
         self.check_measure()
         result = self.scan.run(out, n_jobs, max_runtime)
-        files = {"result": out / "result.nc", "theory": write(self.theory(), out / "theory.nc")}
+        files = {"result": out / "result.nc", "theory": write(theory, out / "theory.nc")}
         finite_size = self.finite_size(result)
         if finite_size is not None:
             files["finite_size"] = write(finite_size, out / "finite_size.nc")
@@ -217,18 +219,12 @@ class Study:
         """The theory's curves along ``theory`` and the load, and its thresholds along ``threshold``."""
         import xarray
 
-        from physlearn.meanfield import curve
-
-        fields = {item.name for item in dataclasses.fields(self.model)}
-        axes = {name: np.array(values) for name, values in self.scan.axes.items() if name in fields}
-        loads = axes.pop("alpha")
-        curves = {}
-        for name, entry in _by_name("theory", self.configuration.get("theory", [])).items():
-            # The simulation's loads are part of the grid, so that tables compare without interpolating.
-            grid = np.union1d(np.linspace(loads.min(), loads.max(), entry.get("num", 200)), loads)
-            function = resolve(f"theory.{name}.call", entry["call"], ("meanfield",))
-            arguments = {"over": {**axes, "alpha": grid}, **entry.get("arguments", {})}
-            curves[name] = call(f"theory.{name}", curve, arguments, function=function, model=self.model)
+        thresholds = {
+            name: call(f"threshold.{name}.arguments", *_function_and_arguments(entry), model=self.model)
+            for name, entry in _by_name("threshold", self.configuration.get("threshold", [])).items()
+        }
+        loads = np.array(list(thresholds.values()), dtype=float)
+        curves = self._curves(loads)
         data = xarray.Dataset()
         if curves:
             index = xarray.Variable("theory", list(curves))
@@ -236,20 +232,34 @@ class Study:
             data = xarray.concat(
                 parts, index, join="outer", data_vars="all", coords="minimal", compat="equals"
             )
-        thresholds = {
-            name: call(
-                f"threshold.{name}",
-                resolve("call", entry["call"]),
-                entry.get("arguments", {}),
-                model=self.model,
-            )
-            for name, entry in _by_name("threshold", self.configuration.get("threshold", [])).items()
-        }
         if thresholds:
-            attrs = {"long_name": "load of the threshold", "units": "1"}
-            data["threshold_load"] = ("threshold", list(map(float, thresholds.values())), attrs)
+            data["threshold_load"] = (
+                "threshold",
+                loads,
+                {"long_name": "load of the threshold", "units": "1"},
+            )
             data = data.assign_coords(threshold=list(thresholds))
         return annotate(data)
+
+    def _curves(self, thresholds: np.ndarray) -> "dict[str, xarray.Dataset]":
+        """The curve of each entry, over all axes that are fields of the model, the load on a grid of its own."""
+        from physlearn.meanfield import curve
+
+        fields = {item.name for item in dataclasses.fields(self.model)}
+        axes = {name: np.array(values) for name, values in self.scan.axes.items() if name in fields}
+        loads = axes.pop("alpha")
+        # A curve may jump at a threshold: both sides of it belong to the grid.
+        sides = np.concatenate([thresholds * (1 - 1e-6), thresholds * (1 + 1e-6)])
+        sides = sides[(sides > loads.min()) & (sides < loads.max())]
+        curves = {}
+        for name, entry in _by_name("theory", self.configuration.get("theory", [])).items():
+            # The simulation's loads do too, so that tables compare without interpolating.
+            grid = np.linspace(loads.min(), loads.max(), entry.get("num", 200))
+            over = {**axes, "alpha": np.union1d(grid, np.concatenate([loads, sides]))}
+            function, arguments = _function_and_arguments(entry)
+            given = {"function": function, "model": self.model, "over": over}
+            curves[name] = call(f"theory.{name}.arguments", curve, arguments, **given)
+        return curves
 
     def finite_size(self, result: "xarray.Dataset") -> "xarray.Dataset | None":
         """The threshold seen by the simulation, extrapolated in the size; None if the study asks for none.
@@ -356,6 +366,10 @@ def _by_name(field: str, entries: list[Any]) -> dict[str, dict[str, Any]]:
             raise reject(f"{field}.name", name, "a string, different in every table")
         named[name] = {key: value for key, value in entry.items() if key != "name"}
     return named
+
+
+def _function_and_arguments(entry: Mapping[str, Any]) -> tuple[Any, Mapping[str, Any]]:
+    return resolve("call", entry["call"], ("meanfield",)), entry.get("arguments", {})
 
 
 def _grid(field: str, values: Any) -> list[Any]:

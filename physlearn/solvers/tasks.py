@@ -28,8 +28,8 @@ def solve_task(point: Mapping[str, Any], streams: Streams) -> dict[str, Any]:
     Returns
     -------
     dict
-        The result's observables and ``training_error`` (energy/P) that are in ``measure`` (an estimate as value and ``<name>_error``), the
-        realised ``load`` P/N, and ``status``.
+        Those of the result's observables and ``training_error`` (energy/P) that are in ``measure`` (an
+        estimate as value and ``<name>_error``), the realised ``load`` P/N, and ``status``.
     """
     model, solver = configured(point)
     instance = model.sample(point["N"], streams.disorder)
@@ -38,10 +38,11 @@ def solve_task(point: Mapping[str, Any], streams: Streams) -> dict[str, Any]:
 
 def measured(instance: Instance, result: Result, measure: Any = None) -> dict[str, Any]:
     """The observables of `result` named in `measure`, the realised load, and the status."""
-    names = (
-        result.observables if measure is None else [name for name in measure if name in result.observables]
-    )
-    chosen = {name: result.observables[name] for name in names}
+    observables = dict(result.observables)
+    if "energy" in observables and instance.P > 0:
+        observables["training_error"] = observables["energy"] / instance.P
+    names = observables if measure is None else [name for name in measure if name in observables]
+    chosen = {name: observables[name] for name in names}
     return {**as_variables(chosen), "load": instance.alpha, "status": result.status}
 
 
