@@ -84,7 +84,8 @@ def curves(
         source = None
         if theory is not None and (theory_variable or variable) in theory:
             source = theory[theory_variable or variable]
-            _draw_theory(ax, theory, theory_variable or variable, x)
+            prefix = "theory" if dataset is not None else ""
+            _draw_theory(ax, theory, theory_variable or variable, x, prefix)
         if dataset is not None:
             source = _draw_simulation(ax, dataset, variable, x, solver)
         if source is None:
@@ -141,7 +142,7 @@ def finite_size(
 
 
 def phase_diagram(
-    dataset: "xarray.Dataset",
+    dataset: "xarray.Dataset | None" = None,
     theory: "xarray.Dataset | None" = None,
     extrapolation: "xarray.Dataset | None" = None,
     *,
@@ -155,7 +156,8 @@ def phase_diagram(
     dataset, theory, extrapolation : xarray.Dataset
         What `curves` and `finite_size` take.
     panels : sequence of mappings
-        Keyword arguments of `curves`: ``variable``, ``solver``, ``title``, ...
+        Keyword arguments of `curves`: ``variable``, ``solver``, ``title``, ...; a panel with a ``theory`` of its own
+        has a legend of its own.
     columns : int
     """
     has_limit = extrapolation is not None and "crossing" in extrapolation
@@ -166,7 +168,9 @@ def phase_diagram(
             rows, columns, figsize=(4.6 * columns, 3.4 * rows + 0.6), layout="constrained", squeeze=False
         )
         for ax, panel in zip(axes.flat, panels, strict=False):
-            curves(dataset, theory, ax=ax, **panel)
+            curves(**{"dataset": dataset, "theory": theory, **panel}, ax=ax)
+            if "theory" in panel and ax.get_legend_handles_labels()[1]:
+                ax.legend(fontsize=8.5)
         if extrapolation is not None and has_limit:
             finite_size(extrapolation, theory, ax=axes.flat[len(panels)])
         for ax in axes.flat[n_panels:]:
@@ -192,7 +196,7 @@ def plot_study(directory: str | Path, path: str | Path | None = None) -> Path:
     return path
 
 
-def _draw_theory(ax: "Axes", theory: "xarray.Dataset", variable: str, x: str) -> None:
+def _draw_theory(ax: "Axes", theory: "xarray.Dataset", variable: str, x: str, prefix: str) -> None:
     branches = list(_branches(theory))
     best = None
     if "free_entropy" in theory and len(branches) > 1:
@@ -209,7 +213,7 @@ def _draw_theory(ax: "Axes", theory: "xarray.Dataset", variable: str, x: str) ->
             sound &= ~(data["free_entropy"].values < best - 1e-9)
         # A dashed piece reaches to the ends of its solid neighbours.
         near = ~sound | np.append(~sound[1:], False) | np.insert(~sound[:-1], 0, False)
-        label = f"theory, {name}" if name else "theory"
+        label = ", ".join(part for part in (prefix, name) if part)
         colour = LINES[k % len(LINES)]
         ax.plot(loads, np.where(near, values, np.nan), ls=(0, (4, 2)), lw=1.2, color=colour, zorder=1.5)
         ax.plot(loads, np.where(sound, values, np.nan), ls="-", color=colour, label=label, zorder=1.6)
