@@ -2,12 +2,20 @@
 
 from physlearn.meanfield.base import check_stationary
 from physlearn.meanfield.bayes import algorithmic_threshold, bayes_optimal, information_theoretic_threshold
+from physlearn.meanfield.capacities import capacity, de_almeida_thouless, symmetric_capacity
+from physlearn.meanfield.curves import curve
+from physlearn.meanfield.evolution import state_evolution
 from physlearn.meanfield.replica import replica_symmetric
 
 __all__ = [
     "algorithmic_threshold",
     "bayes_optimal",
+    "capacity",
     "check_stationary",
+    "curve",
+    "de_almeida_thouless",
     "information_theoretic_threshold",
     "replica_symmetric",
+    "state_evolution",
+    "symmetric_capacity",
 ]

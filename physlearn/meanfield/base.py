@@ -9,15 +9,17 @@ import numpy as np
 
 from physlearn.results import SaddlePoint
 
-# How many plain iterations a Newton step may be worth, and its length where the residual is not seen to be convex:
-# it then cannot jump over the first fixed point on its way.
+# How many plain iterations a Newton step may be worth, and how far any step goes: it then cannot jump over the first
+# fixed point on its way.
 _REACH = 10.0
-_STRIDE = 0.5
+_STRIDE = 1.0
 _DIFFERENCE = 1e-6
 # A residual below the tolerance whose root is no nearer than this vanishes at infinity only.
 _FAR = 1e-2
 # A slope that falls by less than this counts as rising: it has converged.
 _FLAT = 1e-4
+# Step of the differences of potentials, as a fraction of the distance over which these change.
+_FRACTION = 5e-3
 
 
 class Potential(Protocol):
@@ -70,8 +72,8 @@ def extremize(
     Parameters
     ----------
     update : callable
-        x of shape (n,) to its new value, in variables of order one (logarithms). Entries that are not finite say
-        that the variable runs away.
+        x of shape (n,) to its new value, in variables of order one (logarithms). Infinite entries say that x is
+        outside of the domain, and which way a variable runs away.
     start : ndarray, shape (n,)
     tolerance : float
         Bound of the residual.
@@ -92,7 +94,7 @@ def extremize(
         if size == 0 or count >= max_updates:
             return FixedPoint(x, size, size <= tolerance, False, count)
         if count < 3:
-            step, slope, limited = residual, math.inf, False
+            step, slope, limited = residual * min(1.0, _STRIDE / np.linalg.norm(residual)), math.inf, False
         else:
             jacobian = _jacobian(update, x, image)
             count += len(x)
@@ -111,7 +113,7 @@ def extremize(
 
 def _advance(update, x, residual, step):
     """The next point, its image and the number of updates it took: `step`, halved where it overshoots."""
-    size, plain = np.max(np.abs(residual)), np.linalg.norm(residual)
+    size = np.max(np.abs(residual))
     tried = 0
     while tried < 12:
         tried += 1
@@ -120,7 +122,7 @@ def _advance(update, x, residual, step):
         if np.isfinite(image).all():
             if (image - trial) @ residual >= 0 or np.max(np.abs(image - trial)) <= 0.5 * size:
                 break
-        elif np.linalg.norm(step) <= plain:
+        elif tried >= 4 and np.sign(image[np.isinf(image)]) @ residual[np.isinf(image)] > 0:
             break
         step = step / 2
     return trial, image, tried
@@ -144,19 +146,21 @@ def _step(residual, jacobian, reach, stride):
     """
     plain = np.linalg.norm(residual)
     if not np.isfinite(jacobian).all():
-        return residual, plain
+        return residual * min(1.0, stride / plain), plain
     values, vectors = np.linalg.eig(np.eye(len(residual)) - jacobian)
     try:
         modes = np.linalg.solve(vectors, residual)
     except np.linalg.LinAlgError:
-        return residual, plain
+        return residual * min(1.0, stride / plain), plain
     values = np.where(np.abs(values) < 1e-100, 1e-100, values)
     distance = np.linalg.norm((vectors @ (modes / values)).real)
-    forward = np.where(values.real < 0, -values.conj(), values)
-    factors = np.minimum(1, reach * np.abs(values)) / forward
+    backwards = values.real < 0
+    factors = np.minimum(1, reach * np.abs(values)) / np.where(backwards, -values.conj(), values)
     step = (vectors @ (factors * modes)).real
+    if backwards.any() and step @ residual <= 0:
+        step = residual
     length = np.linalg.norm(step)
-    return step * min(1.0, max(plain, stride) / length), distance
+    return step * min(1.0, stride / length), distance
 
 
 def check_stationary(point: SaddlePoint, tolerance: float = 1e-6) -> float:
@@ -197,10 +201,11 @@ def check_stationary(point: SaddlePoint, tolerance: float = 1e-6) -> float:
 
 
 def _derivative(potential, values, name, step):
-    """Five-point derivative; one-sided (three points) where the variable is zero, the edge of its domain."""
-    step *= 1e-3
-    if values[name] == 0:
-        f = [potential({**values, name: k * step}) for k in range(5)]
+    """Five-point derivative; forward where the variable is too near zero, the edge of its domain."""
+    step *= _FRACTION
+    x = values[name]
+    if abs(x) < 2 * step and "teacher" not in name:
+        f = [potential({**values, name: x + k * step}) for k in range(5)]
         return (-25 * f[0] + 48 * f[1] - 36 * f[2] + 16 * f[3] - 3 * f[4]) / (12 * step)
-    f = {k: potential({**values, name: values[name] + k * step}) for k in (-2, -1, 1, 2)}
+    f = {k: potential({**values, name: x + k * step}) for k in (-2, -1, 1, 2)}
     return (8 * (f[1] - f[-1]) - (f[2] - f[-2])) / (12 * step)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from physlearn.inputs import InputError, choice, member, reject
-from physlearn.meanfield.equations import Conjugates, Equations
+from physlearn.meanfield.equations import Equations
 from physlearn.meanfield.replica import solve_from
 from physlearn.models import Model, Teacher
 from physlearn.results import SaddlePoint
@@ -71,7 +71,7 @@ def algorithmic_threshold(model: Model) -> float:
     equations = matched_equations(model)
     bracket = _first_maximum(equations)
     best = minimize_scalar(
-        lambda u: -_load(equations, u), bounds=bracket, method="bounded", options={"xatol": 1e-9}
+        lambda u: -equations.along(u)[0], bounds=bracket, method="bounded", options={"xatol": 1e-9}
     )
     return float(-best.fun)
 
@@ -100,18 +100,11 @@ def information_theoretic_threshold(model: Model) -> float:
     return float(brentq(advantage, end / 20, end * (1 - 1e-9), xtol=1e-11, rtol=1e-12))
 
 
-def _load(equations: Equations, log_conjugate: float) -> float:
-    """The load at which q_hat solves the equations."""
-    q_hat = math.exp(log_conjugate)
-    order = equations.order(Conjugates(q_hat, math.sqrt(q_hat)))
-    return q_hat / equations.forces(order)[0]
-
-
 def _first_maximum(equations: Equations) -> tuple[float, float]:
     """Two values of ln q_hat around the first maximum of the load."""
     before, last = -math.inf, -math.inf
     for u in np.arange(math.log(1e-5), math.log(1e6), 0.1):
-        alpha = _load(equations, u)
+        alpha = equations.along(u)[0]
         if alpha < last:
             if before == -math.inf:
                 break

@@ -25,6 +25,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from physlearn.meanfield.base import extremize
 from physlearn.models import Model
 from physlearn.quadrature import expectation, nodes
 
@@ -183,7 +184,7 @@ class Equations:
             return Order(q, V, 0.0, 0.0, self.norm2)
         c, rho = r / math.sqrt(q), self.norm2
         rest = rho - c**2
-        if rest < 0.5 * rho:
+        if rest < 0.5 * rho < q:
             gap = V if self.model.prior.norm != "free" else rho - q
             rest = (distance * (rho - gap / 2) - (distance**2 + gap**2) / 4) / q
         return Order(q, V, r, c, max(rest, _PERFECT))
@@ -254,6 +255,28 @@ class Equations:
             return self.norm_precision(Conjugates(0.0, 0.0, alpha * precision))
         s = math.sqrt(alpha) * product / math.sqrt(squared)
         return self.norm_precision(Conjugates(alpha * squared, s, alpha * precision))
+
+    def along(self, log_conjugate: float) -> tuple[float, Order, Conjugates]:
+        """The load at which this ln q_hat solves the equations, with the solution: a branch as an explicit function.
+
+        For storage problems and matched students: every q_hat is proportional to the load.
+        """
+        q_hat = math.exp(log_conjugate)
+        conjugates = self.norm_precision(Conjugates(q_hat, math.sqrt(q_hat) if self.matched else 0.0, q_hat))
+        if self.model.prior.norm == "free" and not self.matched:
+            conjugates = conjugates._replace(precision=self._free_precision(q_hat))
+        order = self.order(conjugates)
+        return q_hat / self.forces(order)[0], order, conjugates
+
+    def _free_precision(self, q_hat):
+        """The precision A = -q_hat E[dg]/E[g^2] that goes with q_hat."""
+
+        def update(x):
+            order = self.order(Conjugates(q_hat, 0.0, math.sinh(x[0])))
+            squared, _, precision = self.forces(order)
+            return np.arcsinh([q_hat * precision / squared])
+
+        return math.sinh(extremize(update, np.arcsinh([q_hat])).x[0])
 
     def stability(self, order: Order, conjugates: Conjugates) -> float:
         r"""Replicon eigenvalue, 1 - alpha E[(dg)^2] E[(var w)^2]."""

@@ -84,7 +84,7 @@ class _Variables:
         self.vanishes = False
 
     def pack(self, conjugates: Conjugates) -> np.ndarray:
-        entries = [math.log(conjugates.overlap) if conjugates.overlap > 0 else -math.inf]
+        entries = [math.log(max(conjugates.overlap, _VANISHED))]
         if self.projected:
             entries.append(math.asinh(conjugates.projection) - math.asinh(math.sqrt(conjugates.overlap)))
         if self.precise:
@@ -100,15 +100,19 @@ class _Variables:
         return self.equations.norm_precision(Conjugates(q_hat, s, precision))
 
     def update(self, x: np.ndarray) -> np.ndarray:
-        if x[0] > 600 or x[0] < math.log(_VANISHED):
-            self.vanishes = x[0] < 0
-            return np.full_like(x, np.inf)
+        if x[0] > 600:
+            return self._away(x, np.inf)
+        if x[0] <= math.log(_VANISHED):
+            return self._away(x, -np.inf)
         order = self.equations.order(self.unpack(x))
         if order.variance < self.equations.collapsed:
-            return np.full_like(x, np.inf)
-        conjugates = self.equations.conjugates(order)
-        self.vanishes = conjugates.overlap < _VANISHED
-        return np.full_like(x, np.inf) if self.vanishes else self.pack(conjugates)
+            return self._away(x, np.inf)
+        return self.pack(self.equations.conjugates(order))
+
+    def _away(self, x, where):
+        """The image of a point from where q_hat runs to zero or infinity."""
+        self.vanishes = where < 0
+        return np.concatenate([[where], x[1:]])
 
 
 def _order(equations: Equations, start: Any) -> Order:
@@ -152,18 +156,19 @@ class ReplicaSymmetricPotential:
         return equations.free_entropy(order, Conjugates(q_hat, s, precision))
 
     def steps(self, values: dict[str, float]) -> dict[str, float]:
+        """The distances between the order parameters, which have to stay ordered, and the widths of the fields."""
         Q = values.get("self_overlap", 1.0)
         q, q_hat = values["overlap"], values["overlap_conjugate"]
-        gap = min(q, Q - q) if q else 0.1
-        precision = values.get("self_overlap_conjugate", 0.0) + q_hat
-        steps = {"overlap": gap, "overlap_conjugate": min(q_hat, precision) or 0.1}
+        precision = values["self_overlap_conjugate"] + q_hat if "self_overlap_conjugate" in values else 1.0
+        width = max(math.sqrt(q_hat), 1e-4)
+        steps = {"overlap": Q - q, "overlap_conjugate": min(max(q_hat, 0.1), precision)}
         if values.get("teacher_overlap"):
             rest = Equations(self.model).norm2 - values["teacher_overlap"] ** 2 / q
+            steps["overlap"] = min(steps["overlap"], q * rest) if q > 1e-3 else steps["overlap"]
             steps["teacher_overlap"] = math.sqrt(q) * rest
-            steps["overlap"] = min(gap, q * rest)
-            steps["teacher_overlap_conjugate"] = math.sqrt(q_hat)
+            steps["teacher_overlap_conjugate"] = width
         if "self_overlap_conjugate" in values:
-            steps["self_overlap_conjugate"] = max(1e-3, precision)
+            steps["self_overlap_conjugate"] = precision
         if self.model.prior.norm == "free":
             steps["self_overlap"] = Q - q
         return steps

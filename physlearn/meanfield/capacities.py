@@ -1,0 +1,134 @@
+"""Loads at which a storage problem stops having solutions, and at which replica symmetry stops describing them."""
+
+import math
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+
+from physlearn.inputs import InputError, member, number
+from physlearn.meanfield.equations import Equations
+from physlearn.models import GeneralizedLinear, Prior, Threshold, Window
+from physlearn.quadrature import expectation
+
+# Values of ln q_hat that a branch is searched on.
+_CONJUGATES = np.arange(-20.0, 80.0)
+
+
+def capacity(prior: Prior, margin: float = 0.0) -> float:
+    r"""Largest load at which random labels can be stored with a margin.
+
+    On the sphere Gardner's, 1/\int Dz max(z + kappa, 0)^2, where the overlap reaches one; for other priors the zero
+    of the replica-symmetric entropy (for binary weights it is exact: Krauth & Mezard 1989).
+
+    Parameters
+    ----------
+    prior : Prior
+    margin : float
+        kappa. On the sphere a negative one makes replica symmetry unstable before this load: the value is then an
+        upper bound, and a warning names the load where it stops to hold.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    InputError
+        If the arguments are of the wrong kind, or no pattern at all can be stored.
+    """
+    member("prior", prior, Prior, "a Prior such as Binary() or Spherical()")
+    margin = number("margin", margin)
+    if prior.norm != "constrained":
+        return _zero_entropy(prior, margin)
+    if margin < 0:
+        warnings.warn(
+            f"The capacity at margin {margin:g} is an upper bound, since replica symmetry is unstable from the load "
+            "that de_almeida_thouless(prior, margin) gives.",
+            stacklevel=2,
+        )
+    violated = expectation(lambda z: np.maximum(z + margin, 0.0) ** 2, [(-margin, 1 / (1 + abs(margin)))])
+    return float(1 / violated)
+
+
+def symmetric_capacity(half_width: float) -> float:
+    r"""Capacity of the symmetric binary perceptron, -ln 2 / ln P(abs(z) < half_width), z standard normal.
+
+    The first-moment bound, which is tight (Aubin, Perkins & Zdeborova 2019).
+    """
+    half_width = number("half_width", half_width, above=0)
+    return float(-math.log(2) / Window(half_width).log_partition(1.0, np.float64(0.0), 1.0))
+
+
+def de_almeida_thouless(prior: Prior, margin: float = 0.0) -> float:
+    """The load at which the replicon eigenvalue of the storage problem vanishes: above it replica symmetry is broken.
+
+    Parameters
+    ----------
+    prior : Prior
+    margin : float
+        kappa; on the sphere negative, since otherwise replica symmetry is stable up to capacity.
+
+    Returns
+    -------
+    float
+        For binary weights it lies above their capacity.
+
+    Raises
+    ------
+    InputError
+        If the arguments are of the wrong kind, or replica symmetry is stable wherever it has a saddle point.
+    """
+    member("prior", prior, Prior, "a Prior such as Binary() or Spherical()")
+    margin = number("margin", margin)
+    equations = _storage(prior, margin)
+
+    def replicon(u):
+        alpha, order, conjugates = equations.along(u)
+        return equations.at_load(alpha).stability(order, conjugates)
+
+    u = _first_zero(equations, replicon)
+    if u is None:
+        raise InputError(
+            f"margin: got {margin:g}; allowed for {prior!r}: margins at which replica symmetry becomes unstable "
+            "before the overlap reaches one (negative ones, on the sphere)."
+        )
+    return float(equations.along(u)[0])
+
+
+def _storage(prior: Prior, margin: float) -> Equations:
+    return Equations(GeneralizedLinear(1.0, Threshold(margin), prior))
+
+
+def _first_zero(equations: Equations, function: Callable[[float], float]) -> float | None:
+    """The first ln q_hat along the storage branch where `function`, positive at first, vanishes."""
+    from scipy.optimize import brentq
+
+    for u in _CONJUGATES:
+        if function(u) <= 0:
+            return float(brentq(function, u - 1, u, xtol=1e-13, rtol=1e-14))
+        if equations.along(u)[1].variance < 1e-20:
+            break
+    return None
+
+
+def _zero_entropy(prior: Prior, margin: float) -> float:
+    zero = np.zeros(1)
+    entropy = float(prior.log_partition(zero, zero).item())
+    if entropy <= 0:
+        raise InputError(
+            f"prior: got {prior!r}, whose entropy without patterns is {entropy:g}; allowed: priors that count weights, "
+            "with a positive entropy, or of norm 'constrained'."
+        )
+    equations = _storage(prior, margin)
+
+    def remaining(u):
+        alpha, order, conjugates = equations.along(u)
+        return equations.at_load(alpha).free_entropy(order, conjugates)
+
+    u = _first_zero(equations, remaining)
+    if u is None:
+        raise InputError(
+            f"prior: got {prior!r}, whose entropy stays positive at all loads; allowed: discrete priors."
+        )
+    return float(equations.along(u)[0])

@@ -1,0 +1,141 @@
+"""Curves: a function of the mean-field road evaluated over a grid of parameters."""
+
+import inspect
+import itertools
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from physlearn.inputs import InputError, member, reject
+from physlearn.models import Model
+from physlearn.results import SaddlePoint, Status, Trajectory
+
+if TYPE_CHECKING:
+    import xarray
+
+
+def curve(
+    function: Callable[..., Any], model: Model, over: Mapping[str, Any], **fixed: Any
+) -> "xarray.Dataset":
+    """Evaluate `function`(model, ...) over the grid spanned by `over`.
+
+    Where the function takes a `start`, each point along the last axis starts from the one before (continuation).
+
+    Parameters
+    ----------
+    function : callable
+        Of the mean-field road: takes the model first; returns a SaddlePoint, a Trajectory or a float.
+    model : Model
+        Its fields are the parameters that no axis varies.
+    over : mapping of str to sequence
+        Axes: fields of the model, or arguments of the function, with their values.
+    **fixed
+        Other arguments of the function.
+
+    Returns
+    -------
+    xarray.Dataset
+        Dimensions are the axes (and ``time``); the variables are the function's answers under their own names, a
+        float's under the function's name; ``status`` is always there.
+
+    Raises
+    ------
+    InputError
+        If an axis or an argument is unknown or empty.
+    """
+    import xarray
+
+    member("model", model, Model, "a Model such as Perceptron(alpha)")
+    member("over", over, Mapping, "a mapping of axes to their values, such as {'alpha': [0.5, 1.0]}")
+    axes = {name: _axis(name, values) for name, values in over.items()}
+    if not axes:
+        raise reject("over", over, "at least one axis, such as {'alpha': [0.5, 1.0]}")
+    arguments = _check_names(function, model, axes, fixed)
+    continued = "start" in arguments and "start" not in fixed and "start" not in axes
+
+    columns: list[dict[str, tuple]] = []
+    lengths = [range(len(values)) for values in axes.values()]
+    previous = None
+    for index in itertools.product(*lengths):
+        here = {name: values[i] for (name, values), i in zip(axes.items(), index, strict=True)}
+        changed = {name: value for name, value in here.items() if name not in arguments}
+        there = replace(model, **changed) if changed else model
+        given = fixed | {name: value for name, value in here.items() if name in arguments}
+        if continued and previous is not None and index[-1] > 0:
+            given["start"] = previous
+        previous = function(there, **given)
+        columns.append(_columns(function.__name__, previous))
+    # An axis keeps its name: a branch asked for is not overwritten by the branch found.
+    data = xarray.Dataset(
+        _stacked(columns, axes), coords={name: _coordinate(name, v) for name, v in axes.items()}
+    )
+    data.attrs = {
+        "function": function.__name__,
+        "model": repr(model),
+        **{k: repr(v) for k, v in fixed.items()},
+    }
+    return data
+
+
+def _axis(name: str, values: Any) -> list[Any]:
+    if isinstance(values, (str, bytes)) or not hasattr(values, "__iter__"):
+        raise reject(f"over[{name!r}]", values, "a sequence of values")
+    entries = [value.item() if isinstance(value, np.generic) else value for value in values]
+    if not entries:
+        raise reject(f"over[{name!r}]", entries, "at least one value")
+    return entries
+
+
+def _check_names(function: Callable[..., Any], model: Model, axes: Mapping, fixed: Mapping) -> set[str]:
+    """The function's arguments beyond the model; raises if a name belongs neither to them nor to the model."""
+    arguments = set(list(inspect.signature(function).parameters)[1:])
+    parameters = {entry.name for entry in fields(model)}
+    for name in axes:
+        if name in fixed:
+            raise InputError(
+                f"over: got {name!r}, which is also given as a fixed argument; allowed: one of the two."
+            )
+        if name not in arguments | parameters:
+            known = ", ".join(sorted(arguments | parameters))
+            raise reject("over", name, f"fields of the model or arguments of {function.__name__}: {known}")
+    for name in fixed:
+        if name not in arguments:
+            raise reject("curve", name, f"arguments of {function.__name__}: {', '.join(sorted(arguments))}")
+    return arguments
+
+
+def _columns(name: str, answer: Any) -> dict[str, tuple]:
+    """The answer's variables, each as its own dimensions and values."""
+    if isinstance(answer, (SaddlePoint, Trajectory)):
+        data = answer.to_dataset()
+        columns = {key: (variable.dims, variable.values) for key, variable in data.variables.items()}
+        if isinstance(answer, SaddlePoint):
+            columns["branch"] = ((), np.asarray(answer.branch))
+        return columns
+    return {name: ((), np.asarray(float(answer))), "status": ((), np.int8(Status.CONVERGED.code))}
+
+
+def _stacked(columns: list[dict[str, tuple]], axes: Mapping[str, list]) -> dict[str, tuple]:
+    """One variable for each name met: NaN where a point has none."""
+    shape = tuple(len(values) for values in axes.values())
+    names = dict.fromkeys(name for column in columns for name in column)
+    variables = {}
+    for name in names:
+        if name in axes:
+            continue
+        dims, example = next(column[name] for column in columns if name in column)
+        if dims == (name,):
+            variables[name] = (dims, example)
+            continue
+        absent = (dims, np.full(np.shape(example), np.nan))
+        stack = np.stack([np.asarray(column.get(name, absent)[1]) for column in columns])
+        attributes = Status.attributes() if name == "status" else {}
+        variables[name] = ((*axes, *dims), stack.reshape(*shape, *stack.shape[1:]), attributes)
+    return variables
+
+
+def _coordinate(name: str, values: list[Any]) -> tuple:
+    simple = all(isinstance(value, (int, float, str)) for value in values)
+    return name, values if simple else [repr(value) for value in values]
