@@ -265,12 +265,12 @@ def _reals(instance: Instance, weights: np.ndarray) -> tuple[np.ndarray, ...]:
 def _sum_bounds(bounds: tuple[float, float], N: int) -> np.ndarray:
     """Smallest and largest double whose quotient by sqrt(N) is strictly inside the `bounds`."""
     root, ends = math.sqrt(N), []
-    for bound, inward in zip(bounds, (math.inf, -math.inf), strict=True):
+    for bound, inward in zip(map(float, bounds), (1, -1), strict=True):
         end = bound * root
         if math.isfinite(end):
-            while (end / root - bound) * inward > 0:
-                end = math.nextafter(end, -inward)
-            while not (end / root - bound) * inward > 0:
-                end = math.nextafter(end, inward)
+            while inward * (end / root - bound) > 0:
+                end = math.nextafter(end, -inward * math.inf)
+            while inward * (end / root - bound) <= 0:
+                end = math.nextafter(end, inward * math.inf)
         ends.append(end)
     return np.array(ends)
