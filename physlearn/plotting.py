@@ -60,6 +60,7 @@ def curves(
     solver: str | None = None,
     theory_variable: str | None = None,
     title: str | None = None,
+    limits: Sequence[float] | None = None,
     ax: "Axes | None" = None,
 ) -> "Axes":
     """Draw `variable` against `x`: lines from `theory`, open markers with error bars from `dataset`.
@@ -75,6 +76,8 @@ def curves(
         What is drawn; in the theory, `theory_variable` where that has another name.
     solver : str, optional
         Which of the solvers of `dataset`.
+    limits : pair of float, optional
+        Of the vertical axis.
     """
     if dataset is None and theory is None:
         raise reject("dataset", None, "a dataset, or a theory, or both")
@@ -96,6 +99,8 @@ def curves(
         ax.set_ylabel("fraction of instances" if _is_rate(source.values) else _label(source))
         if _is_rate(source.values):
             ax.set_ylim(-0.04, 1.04)
+        if limits is not None:
+            ax.set_ylim(*limits)
         ax.set_title(title or "", pad=16)
     return ax
 
@@ -103,7 +108,7 @@ def curves(
 def finite_size(
     data: "xarray.Dataset", theory: "xarray.Dataset | None" = None, *, ax: "Axes | None" = None
 ) -> "Axes":
-    """Draw crossings against N^-exponent, the fit, its limit, and the thresholds that theory expects.
+    """Draw crossings against N^-exponent, the fit, its limit, and the nearest threshold of the theory.
 
     Parameters
     ----------
@@ -125,12 +130,22 @@ def finite_size(
             [0], [limit], [error], fmt="*", color="#000000", ms=10, clip_on=False, zorder=4, label="limit"
         )
         if theory is not None and "threshold_load" in theory:
-            for name, value in zip(theory["threshold"].values, theory["threshold_load"].values, strict=True):
-                ax.axhline(value, color="#000000", lw=1, ls=":")
-                ax.annotate(
-                    f"{name}, {value:.4g}", (1, value), (-2, 3), ("axes fraction", "data"),
-                    textcoords="offset points", ha="right", fontsize=8.5,
-                )  # fmt: skip
+            values = theory["threshold_load"].values
+            nearest = int(np.argmin(np.abs(values - limit)))
+            below = bool(limit >= values[nearest])
+            ax.axhline(values[nearest], color="#000000", lw=1, ls=":")
+            ax.annotate(
+                f"theory, {theory['threshold'].values[nearest]} {values[nearest]:.4g}",
+                (1, values[nearest]),
+                (-2, -4 if below else 4),
+                ("axes fraction", "data"),
+                textcoords="offset points",
+                ha="right",
+                va="top" if below else "bottom",
+                fontsize=8,
+                bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.5},
+            )
+            ax.margins(y=0.2)
         ax.set_xlim(0, line[1])
         ax.set_xlabel(rf"$N^{{-{Fraction(exponent).limit_denominator(12)}}}$")
         ax.set_ylabel("load at which the rate is 1/2")

@@ -212,10 +212,10 @@ def test_bad_runs_are_refused_in_a_sentence(tmp_path):
         with pytest.raises(InputError, match=f"^{field}: got"):
             scan().run(**arguments)
     (tmp_path / "result.nc").write_bytes(b"not NetCDF")
-    with pytest.raises(InputError, match="^out: got .*can be read"):
+    with pytest.raises(InputError, match=r"^out: got .*can be read"):
         scan().run(tmp_path)
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="^out: got .*can be written"):
+    with pytest.raises(InputError, match=r"^out: got .*can be written"):
         scan().run(Path(tmp_path / "file" / "below"))
 
 

@@ -122,7 +122,12 @@ class Study:
     def model(self) -> Model:
         """The model, at the first value of every axis that is one of its fields."""
         axes = {name: _grid(f"axes.{name}", values) for name, values in self.configuration["axes"].items()}
-        return construct("model", _with_axes(self.configuration["model"], axes, "models", "model"), Model)
+        table = _with_axes(self.configuration["model"], axes, "models", "model")
+        try:
+            return construct("model", table, Model)
+        except InputError as error:
+            name, colon, rest = str(error).removeprefix("model.").partition(":")
+            raise InputError(f"axes.{name}{colon}{rest}" if name in axes else str(error)) from error
 
     def check(self) -> None:
         """Raise an `InputError` for whatever can be found wrong without running the study."""

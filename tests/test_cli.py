@@ -1,0 +1,245 @@
+"""The command line: good studies run, bad ones get one sentence and exit code 2, and nothing is written for them."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import xarray
+
+import physlearn
+from physlearn import Scan, Status
+from physlearn.cli import main
+
+STUDY = """\
+question = "Is a small study run?"
+seed = 1
+measure = ["energy", "solved", "teacher_overlap"]
+instances = 3
+
+[model]
+class = "Perceptron"
+rule = {class = "Teacher"}
+
+[axes]
+alpha = [0.5, 2.0]
+N = [11, 15]
+
+[[solver]]
+name = "all"
+class = "Enumeration"
+
+[[theory]]
+name = "uninformed"
+call = "meanfield.bayes_optimal"
+num = 3
+
+[[threshold]]
+name = "spinodal"
+call = "meanfield.algorithmic_threshold"
+
+[finite_size]
+variable = "solved"
+exponent = 1.0
+
+[figure]
+call = "plotting.phase_diagram"
+arguments = {panels = [{variable = "teacher_overlap"}]}
+
+[profiles.one]
+instances = 1
+axes.N = [9]
+"""
+
+# What is replaced by what, and the field that the sentence must name.
+BROKEN = [
+    ('question = "', "question = ", "study"),
+    ("seed = 1", "seed = 1\nsed = 2", "sed"),
+    ("seed = 1", 'seed = "one"', "seed"),
+    ("seed = 1", "seed = -1", "seed"),
+    ("seed = 1", "", "seed"),
+    ("seed = 1", 'seed = 1\ntask = "os.system"', "task"),
+    ("seed = 1", 'seed = 1\ntask = "solvers.solve"', "task"),
+    ("instances = 3", "instances = 0", "instances"),
+    ("instances = 3", "instances = 2.5", "instances"),
+    ("instances = 3", "instances = true", "instances"),
+    ('"energy", ', '"enrgy", ', "measure"),
+    ('"energy", ', "1, ", "measure"),
+    ('class = "Perceptron"', 'class = "Perceptro"', "model.class"),
+    ('class = "Perceptron"', 'class = "Binary"', "model.class"),
+    ('class = "Perceptron"', 'class = "Model"', "model.class"),
+    ('class = "Perceptron"', 'class = "Perceptron"\nmargn = 0.5', "model.margn"),
+    ('class = "Perceptron"', 'class = "Perceptron"\nmargin = "wide"', "model.margin"),
+    ('class = "Perceptron"', 'class = "Perceptron"\nalpha = 1.0', "model.alpha"),
+    ('rule = {class = "Teacher"}', 'rule = "Teacher"', "model.rule"),
+    ('rule = {class = "Teacher"}', 'rule = {class = "Pupil"}', "model.rule.class"),
+    ('rule = {class = "Teacher"}', 'rule = {class = "Binary"}', "model.rule"),
+    ("alpha = [0.5, 2.0]", "alpha = [0.5, -2.0]", "axes.alpha"),
+    ("alpha = [0.5, 2.0]", "alpha = [0.0, 2.0]", "axes.alpha"),
+    ("alpha = [0.5, 2.0]", "alpha = [0.5, nan]", "axes.alpha"),
+    ("alpha = [0.5, 2.0]", 'alpha = ["low", "high"]', "axes.alpha"),
+    ("alpha = [0.5, 2.0]", "alpha = {start = 0.5, stop = 2.0}", "axes.alpha.num"),
+    ("alpha = [0.5, 2.0]", "alpha = {start = 0.5, stop = 2.0, num = 2.5}", "axes.alpha.num"),
+    ("alpha = [0.5, 2.0]", "alpha = {start = 0.5, stop = 2.0, num = 3, step = 1}", "axes.alpha.step"),
+    ("alpha = [0.5, 2.0]", "alpha = 0.5", "axes.alpha"),
+    ("alpha = [0.5, 2.0]", "", "axes.alpha"),
+    ("N = [11, 15]", "N = [11, 16]", "axes.N"),
+    ("N = [11, 15]", "N = [11.5]", "axes.N"),
+    ("N = [11, 15]", "N = [11, 11]", "axes.N"),
+    ("N = [11, 15]", "N = []", "axes.N"),
+    ("N = [11, 15]", "N = [11, 15]\nbreadth = [1, 2]", "axes.breadth"),
+    ("N = [11, 15]", "N = [27]", "N"),
+    ('class = "Enumeration"', 'class = "Enumerate"', "solver.all.class"),
+    ('class = "Enumeration"', 'class = "AMP"\ndamping = 2.0', "solver.all.damping"),
+    ('class = "Enumeration"', 'class = "AMP"\ndampng = 0.5', "solver.all.dampng"),
+    ('class = "Enumeration"', 'class = "AMP"\nn_iterations = "many"', "solver.all.n_iterations"),
+    ('class = "Enumeration"', 'class = "Metropolis"', "solver.all.beta"),
+    ('name = "all"', "name = 1", "solver.name"),
+    ('call = "meanfield.bayes_optimal"', 'call = "meanfield.bayes"', "theory.uninformed.call"),
+    ('call = "meanfield.bayes_optimal"', 'call = "builtins.eval"', "theory.uninformed.call"),
+    ("num = 3", "num = 1", "theory.uninformed.num"),
+    ("num = 3", 'num = 3\narguments = {branch = "left"}', "theory.uninformed"),
+    ("num = 3", 'num = 3\narguments = {brunch = "left"}', "theory.uninformed"),
+    ("exponent = 1.0", "exponent = 0", "finite_size.exponent"),
+    ('variable = "solved"', 'variable = "overlap"', "finite_size.variable"),
+    ('call = "plotting.phase_diagram"', 'call = "plotting.plt.show"', "figure.call"),
+    ("instances = 1\n", "instances = 1\nsolver.none.damping = 1\n", "profiles.one.solver.none"),
+    ("instances = 1\n", "instancs = 1\n", "profiles.one.instancs"),
+]
+
+
+def written(folder, text=STUDY):
+    path = folder / "small" / "study.toml"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field"), BROKEN, ids=[f"{k}-{row[2]}" for k, row in enumerate(BROKEN)]
+)
+def test_a_broken_study_gets_one_sentence(tmp_path, monkeypatch, capsys, old, new, field):
+    assert STUDY.count(old) == 1
+    path = written(tmp_path, STUDY.replace(old, new))
+    monkeypatch.chdir(tmp_path)
+    assert main(["scan", str(path), "--profile", "one", "--jobs", "1"] if "profiles" in field else
+                ["scan", str(path), "--jobs", "1"]) == 2  # fmt: skip
+    message = capsys.readouterr().err
+    assert message.startswith(f"physlearn: {field}")
+    assert message.count("\n") == 1
+    assert "got" in message
+    assert "allowed" in message
+    assert not list(tmp_path.glob("results/**/figure.png"))
+
+
+def test_two_solvers_of_one_name_are_refused(tmp_path, capsys):
+    path = written(tmp_path, STUDY + '[[solver]]\nname = "all"\nclass = "AMP"\n')
+    assert main(["scan", str(path)]) == 2
+    assert capsys.readouterr().err.startswith("physlearn: solver.name: got 'all'")
+
+
+def test_an_unsupported_model_is_refused(tmp_path, capsys):
+    path = written(
+        tmp_path, STUDY.replace('class = "Perceptron"', 'class = "Perceptron"\nprior = {class = "Spherical"}')
+    )
+    assert main(["scan", str(path)]) == 2
+    assert capsys.readouterr().err.startswith("physlearn: solver.all: Enumeration needs binary weights")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["scan", "nowhere.toml"],
+        ["scan", "STUDY", "--profile", "none"],
+        ["scan", "STUDY", "--jobs", "0"],
+        ["scan", "STUDY", "--max-runtime", "-1"],
+        ["scan", "STUDY", "--out", "STUDY"],
+        ["scan", "STUDY", "--jobs", "many"],
+        ["scan", "STUDY", "--colour"],
+        ["scan"],
+        ["scam"],
+        [],
+    ],
+    ids=" ".join,
+)
+def test_a_bad_command_gets_one_sentence(tmp_path, monkeypatch, capsys, arguments):
+    monkeypatch.chdir(tmp_path)
+    path = written(tmp_path)
+    try:
+        code = main([str(path) if argument == "STUDY" else argument for argument in arguments])
+    except SystemExit as leaving:
+        code = leaving.code
+    message = capsys.readouterr().err
+    assert code == 2
+    assert message.startswith("physlearn: ")
+    assert message.count("\n") == 1
+    assert [entry.name for entry in tmp_path.iterdir()] == ["small"]
+
+
+def test_a_study_is_run_drawn_and_told(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["scan", str(written(tmp_path)), "--jobs", "1"]) == 0
+    out = tmp_path / "results" / "small" / "default"
+    names = {"result.nc", "theory.nc", "finite_size.nc", "study.json", "table.txt", "figure.png"}
+    assert {path.name for path in out.iterdir()} == names
+    told = capsys.readouterr().out
+    assert "Is a small study run?" in told
+    assert "thresholds in theory: spinodal 1.49263" in told
+    assert all(name in told for name in names)
+    with xarray.open_dataset(out / "result.nc", engine="h5netcdf") as data:
+        assert dict(data.sizes) == {"alpha": 2, "N": 2, "instance": 3}
+        assert (data["status"] == Status.SOLVED.code).all()
+    with xarray.open_dataset(out / "theory.nc", engine="h5netcdf") as theory:
+        assert set(theory.sizes) == {"theory", "alpha", "threshold"}
+        assert {0.5, 1.25, 2.0} <= set(theory["alpha"].values)
+        jump = theory["overlap"].sel(theory="uninformed", alpha=slice(1.4926, 1.4927)).values
+        assert jump[0] < 0.9
+        assert jump[-1] == 1
+    assert (out / "figure.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_profiles_override_and_out_is_kept(tmp_path, capsys, monkeypatch):
+    path, out = written(tmp_path), tmp_path / "here"
+    command = ["scan", str(path.parent), "--jobs", "1", "--out", str(out)]
+    assert main([*command, "--profile", "one"]) == 0
+    study = json.loads((out / "study.json").read_text())
+    assert (study["profile"], study["configuration"]["instances"]) == ("one", 1)
+    assert study["configuration"]["axes"] == {"alpha": [0.5, 2.0], "N": [9]}
+    assert "threshold in simulation: not estimated" in (out / "table.txt").read_text()
+    before = (out / "result.nc").read_bytes()
+    capsys.readouterr()
+    assert main(command) == 2
+    assert "holds another scan (axes.N is [9] there and [11, 15] here)" in capsys.readouterr().err
+    assert (out / "result.nc").read_bytes() == before
+
+
+def test_ctrl_c_is_a_sentence(tmp_path, monkeypatch, capsys):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Scan, "run", interrupted)
+    assert main(["scan", str(written(tmp_path)), "--out", str(tmp_path / "out")]) == 130
+    assert capsys.readouterr().err.startswith("physlearn: stopped")
+
+
+def test_the_module_is_the_command(tmp_path):
+    def run(*arguments):
+        command = [sys.executable, "-m", "physlearn", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+
+    assert run("--version").stdout == f"physlearn {physlearn.__version__}\n"
+    assert "scan" in run("--help").stdout
+    bad = run("scan", str(written(tmp_path, STUDY.replace("0.5, 2.0", "-0.5"))))
+    assert (bad.returncode, bad.stdout, bad.stderr.count("\n")) == (2, "", 1)
+    assert "Traceback" not in bad.stderr
+
+
+def test_grids_refined_share_their_points():
+    from physlearn.scan.study import _grid
+
+    coarse = _grid("axes.alpha", {"start": 0.1, "stop": 2.0, "num": 20})
+    fine = _grid("axes.alpha", {"start": 0.1, "stop": 2.0, "num": 39})
+    assert len(coarse) == 20
+    assert set(coarse) <= set(fine)
+    assert np.allclose(np.diff(fine), 0.05)

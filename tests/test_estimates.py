@@ -1,0 +1,127 @@
+"""Errors that cover: of means, of correlated series, and of thresholds extrapolated in the size."""
+
+import numpy as np
+import pytest
+
+from physlearn.estimates import Estimate, blocking, finite_size_threshold
+from physlearn.inputs import InputError
+
+SIZES = np.array([501, 1001, 2001])
+LIMIT, AMPLITUDE, EXPONENT = 1.5, 4.0, 2 / 3
+
+
+def outcomes(rng, n_instances, loads, sizes=SIZES, spread=1.0, noise="standard_normal"):
+    """Outcomes of instances with thresholds of their own around LIMIT + AMPLITUDE N^-EXPONENT."""
+    draw = getattr(rng, noise)
+    own = [LIMIT + AMPLITUDE * N**-EXPONENT + spread * N**-0.5 * draw(size=n_instances) for N in sizes]
+    return np.array([loads[:, None] > thresholds for thresholds in own], dtype=float)
+
+
+def autoregressive(rng, n, memory):
+    noise, series = rng.standard_normal(n), np.zeros(n)
+    for t in range(1, n):
+        series[t] = memory * series[t - 1] + noise[t]
+    return series
+
+
+def test_independent_samples_give_mean_and_standard_error():
+    estimate = Estimate.of([1.0, 2.0, 3.0, 6.0])
+    assert (estimate.mean, estimate.n_eff) == (3.0, 4.0)
+    assert estimate.error == pytest.approx(np.sqrt(14 / 3 / 4))
+    assert Estimate.of([1.0]).error == np.inf
+    assert repr(Estimate(0.5, 0.01, 100.0)) == "0.5 +- 0.01 (n_eff = 100)"
+
+
+def test_blocking_sees_the_correlations():
+    # For memory a, the variance of the mean is (1 + a)/(1 - a) times that of independent samples of one variance.
+    rng = np.random.default_rng(1)
+    series = autoregressive(rng, 2**15, 0.9)
+    exact = np.sqrt(1 / (1 - 0.9) ** 2 / series.size)
+    estimate = blocking(series)
+    assert estimate.error == pytest.approx(exact, rel=0.25)
+    assert estimate.n_eff == pytest.approx(series.size * (1 - 0.9) / (1 + 0.9), rel=0.5)
+    assert estimate.error > 3 * Estimate.of(series).error
+
+
+def test_the_extrapolated_threshold_is_covered_by_its_error():
+    rng = np.random.default_rng(2)
+    loads = np.linspace(1.3, 1.8, 21)
+    fits = [
+        finite_size_threshold(
+            loads, SIZES, outcomes(rng, 60, loads), exponent=EXPONENT, rng=k, n_bootstrap=200
+        )
+        for k in range(60)
+    ]
+    pulls = np.array([(fit.threshold.mean - LIMIT) / fit.threshold.error for fit in fits])
+    # 60 standard normal numbers: bounds at 4 standard errors of their mean and of their mean square.
+    assert abs(pulls.mean()) < 4 / np.sqrt(60)
+    assert 1 - 4 * np.sqrt(2 / 60) < np.mean(pulls**2) < 1 + 4 * np.sqrt(2 / 60)
+    assert np.mean([fit.chi2 for fit in fits]) < 1 + 4 * np.sqrt(2 / 60)
+
+
+def test_the_crossings_and_widths_are_those_of_the_rates():
+    loads = np.linspace(1.1, 2.0, 91)
+    successes = outcomes(np.random.default_rng(3), 4000, loads, noise="logistic")
+    fit = finite_size_threshold(loads, SIZES, successes, exponent=EXPONENT, rng=0, n_bootstrap=50)
+    assert np.all(np.abs(fit.crossings - LIMIT - AMPLITUDE * SIZES**-EXPONENT) < 4 * fit.errors)
+    # The quartiles of a logistic distribution of scale s lie at -s ln 3 and s ln 3.
+    assert np.allclose(fit.widths, 2 * np.log(3) * SIZES**-0.5, rtol=4 / np.sqrt(4000))
+    assert fit.amplitude == pytest.approx(AMPLITUDE, rel=0.2)
+    data = fit.to_dataset()
+    assert data["crossing"].dims == ("N",)
+    assert float(data["threshold_error"]) == fit.threshold.error
+    assert "N to infinity" in repr(fit)
+
+
+def test_errors_resample_whole_instances():
+    # A finer grid only repeats what an instance has said: the error must stay, where independent points would halve it.
+    rng = np.random.default_rng(4)
+    fine = np.linspace(1.3, 1.8, 161)
+    successes = outcomes(rng, 100, fine)
+    errors = [
+        finite_size_threshold(fine[::step], SIZES, successes[:, ::step], exponent=1.0, rng=0).threshold.error
+        for step in (1, 4)
+    ]
+    assert errors[0] == pytest.approx(errors[1], rel=0.2)
+
+
+def test_a_rise_within_one_step_is_uncertain_by_the_step():
+    loads = np.array([1.0, 1.4, 1.8, 2.2])
+    fit = finite_size_threshold(
+        loads, SIZES, outcomes(np.random.default_rng(5), 20, loads, spread=0.01), exponent=EXPONENT, rng=0
+    )
+    assert np.all(fit.errors >= 0.4 / np.sqrt(12))
+    assert abs(fit.threshold.mean - LIMIT) < 4 * fit.threshold.error
+
+
+def test_realised_loads_may_differ_from_size_to_size():
+    loads = np.linspace(1.3, 1.8, 21)
+    shifted = loads + np.array([0.02, 0.01, 0.0])[:, None]
+    successes = np.array([outcomes(np.random.default_rng(6), 500, row, sizes=[N])[0]
+                          for row, N in zip(shifted, SIZES, strict=True)])  # fmt: skip
+    fit = finite_size_threshold(shifted, SIZES, successes, exponent=EXPONENT, rng=0)
+    assert abs(fit.threshold.mean - LIMIT) < 4 * fit.threshold.error
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"exponent": 0.0}, "exponent"),
+        ({"rng": None}, "rng"),
+        ({"sizes": SIZES[:2]}, "successes"),
+        ({"successes": np.full((3, 21, 5), 0.5)}, "successes"),
+        ({"successes": np.full((3, 21, 5), np.nan)}, "successes"),
+        ({"successes": np.ones((3, 21, 5))}, "successes"),
+        ({"successes": np.ones((3, 21, 1))}, "successes"),
+    ],
+)
+def test_bad_input_is_refused_in_a_sentence(change, field):
+    loads = np.linspace(1.3, 1.8, 21)
+    arguments = {
+        "sizes": SIZES,
+        "successes": outcomes(np.random.default_rng(7), 5, loads),
+        "exponent": 1.0,
+        "rng": 0,
+    }
+    with pytest.raises(InputError, match=rf"^{field}: got .* allowed: .*\.$"):
+        finite_size_threshold(loads, **(arguments | change))
