@@ -32,7 +32,10 @@ class Status(enum.Enum):
         5,
         "No saddle point exists: the overlap runs to one, the load is beyond the capacity of this ansatz; lower it.",
     )
-    UNSATISFIABLE = (6, "Every configuration was tried and each violates a constraint: lower the load or the margin.")
+    UNSATISFIABLE = (
+        6,
+        "Every configuration was tried and each violates a constraint: lower the load or the margin.",
+    )
     DIVERGED = (7, "A quantity ran out of range: increase the damping or check the input's scale.")
     NOT_RUN = (8, "This point was not reached before the run ended: run the same scan again to go on.")
     DONE = (9, "The task was done; it reports no status of its own.")
@@ -282,7 +285,9 @@ class Trajectory(_Named):
 
     def __repr__(self) -> str:
         shown = ", ".join(f"{name} = {values[-1]:.6g}" for name, values in self.observables.items())
-        return f"Trajectory of {self.model} to time {self.times[-1]:g}: {self.status.name}, at the end {shown}."
+        return (
+            f"Trajectory of {self.model} to time {self.times[-1]:g}: {self.status.name}, at the end {shown}."
+        )
 
     def to_dataset(self) -> "xarray.Dataset":
         """The observables along the dimension ``time``."""

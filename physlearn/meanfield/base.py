@@ -207,5 +207,5 @@ def _derivative(potential, values, name, step):
     if abs(x) < 2 * step and "teacher" not in name:
         f = [potential({**values, name: x + k * step}) for k in range(5)]
         return (-25 * f[0] + 48 * f[1] - 36 * f[2] + 16 * f[3] - 3 * f[4]) / (12 * step)
-    f = {k: potential({**values, name: x + k * step}) for k in (-2, -1, 1, 2)}
-    return (8 * (f[1] - f[-1]) - (f[2] - f[-2])) / (12 * step)
+    left, right = ([potential({**values, name: x + side * k * step}) for k in (1, 2)] for side in (-1, 1))
+    return (8 * (right[0] - left[0]) - (right[1] - left[1])) / (12 * step)

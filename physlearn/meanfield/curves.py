@@ -110,7 +110,9 @@ def _columns(name: str, answer: Any) -> dict[str, tuple]:
     """The answer's variables, each as its own dimensions and values."""
     if isinstance(answer, (SaddlePoint, Trajectory)):
         data = answer.to_dataset()
-        columns = {key: (variable.dims, variable.values) for key, variable in data.variables.items()}
+        columns: dict[str, tuple] = {
+            str(key): (variable.dims, variable.values) for key, variable in data.variables.items()
+        }
         if isinstance(answer, SaddlePoint):
             columns["branch"] = ((), np.asarray(answer.branch))
         return columns
@@ -121,7 +123,7 @@ def _stacked(columns: list[dict[str, tuple]], axes: Mapping[str, list]) -> dict[
     """One variable for each name met: NaN where a point has none."""
     shape = tuple(len(values) for values in axes.values())
     names = dict.fromkeys(name for column in columns for name in column)
-    variables = {}
+    variables: dict[str, tuple] = {}
     for name in names:
         if name in axes:
             continue

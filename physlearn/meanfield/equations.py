@@ -225,9 +225,9 @@ class Equations:
 
     def forces(self, order: Order) -> tuple[float, float, float]:
         """E[g^2], E[g0 g] and -E[dg], all per unit of load: the channel's half."""
-        channel, teacher = self.model.channel, self.model.teacher_channel
+        channel = self.model.channel
         _, V, _, c, rest = order
-        wants_teacher = self.has_teacher and not self.matched
+        teacher = None if self.matched else self.model.teacher_channel
         wants_curvature = self.model.prior.norm == "free" and not self.matched
         # Scaled by the widths, so that squares do not overflow.
         width, teacher_width = math.sqrt(V), math.sqrt(rest)
@@ -235,7 +235,7 @@ class Equations:
         def rows(labels, omega, z):
             g = width * channel.gradient(labels, omega, V)
             out = [g**2]
-            if wants_teacher:
+            if teacher is not None:
                 out.append(g * teacher_width * teacher.gradient(labels, c * z, rest))
             if wants_curvature:
                 out.append(-V * channel.curvature(labels, omega, V))
@@ -243,7 +243,9 @@ class Equations:
 
         values = self._expected(order, rows)
         squared = values[0] / V
-        product = values[1] / (width * teacher_width) if wants_teacher else squared if self.matched else 0.0
+        product = (
+            values[1] / (width * teacher_width) if teacher is not None else squared if self.matched else 0.0
+        )
         precision = values[-1] / V if wants_curvature else squared
         return squared, product, precision
 
@@ -327,6 +329,7 @@ class Equations:
     def log_likelihood_of_teacher(self) -> float:
         """E ln P(y|h) of the teacher itself: minus the entropy of a label given its field."""
         channel = self.model.teacher_channel
+        assert channel is not None
         labels = np.array(channel.labels, dtype=float)[:, None]
         if is_hard(channel):
             return 0.0

@@ -210,7 +210,7 @@ def _point(equations, order, conjugates, end, branch):
     )
 
 
-def _named(equations, order, conjugates):
+def _named(equations, order, conjugates) -> tuple[dict[str, float], dict[str, float]]:
     """Order parameters and conjugates under their public names."""
     norm = equations.model.prior.norm
     order_parameters = {"overlap": order.overlap}

@@ -126,7 +126,9 @@ class Model:
         """
         N = integer("N", N, at_least=1)
         if N % 2 == 0 and self._has_ties:
-            raise reject("N", N, "odd numbers, because with +-1 patterns and weights an even N makes ties (h = 0)")
+            raise reject(
+                "N", N, "odd numbers, because with +-1 patterns and weights an even N makes ties (h = 0)"
+            )
         streams = dict(zip(("teacher", "patterns", "labels"), generator(rng).spawn(3), strict=True))
         P = round(self.alpha * N)
         if self.patterns == "binary":
@@ -155,7 +157,9 @@ class Model:
         from physlearn.quadrature import misclassification
 
         if self.teacher_channel is None:
-            raise InputError(f"rule: got {self.rule!r}; allowed: Teacher(), since without one nothing is generalized.")
+            raise InputError(
+                f"rule: got {self.rule!r}; allowed: Teacher(), since without one nothing is generalized."
+            )
         return misclassification(self.teacher_channel, teacher_overlap)
 
     def with_alpha(self, alpha: float) -> "Model":
@@ -198,7 +202,9 @@ class GeneralizedLinear(Model):
         super().__post_init__()
         member("channel", self.channel, Channel, "a Channel such as Threshold(margin)")
         if isinstance(self.rule, Teacher) and not self.channel.is_normalised:
-            raise reject("channel", self.channel, "with Teacher(), channels whose P(y|h) sum to one over the labels")
+            raise reject(
+                "channel", self.channel, "with Teacher(), channels whose P(y|h) sum to one over the labels"
+            )
 
 
 def _checked_patterns(patterns: Any, model: Model | None) -> np.ndarray:
@@ -208,12 +214,16 @@ def _checked_patterns(patterns: Any, model: Model | None) -> np.ndarray:
         shown = f"{array.dtype} of shape {array.shape}"
         raise reject("patterns", shown, allowed)
     if array.dtype.kind == "f" and not np.isfinite(array).all():
-        raise reject("patterns", f"{np.count_nonzero(~np.isfinite(array))} entries that are NaN or infinite", allowed)
+        raise reject(
+            "patterns", f"{np.count_nonzero(~np.isfinite(array))} entries that are NaN or infinite", allowed
+        )
     signs = bool((np.abs(array) == 1).all())
     if signs and (model is None or model.patterns == "binary"):
         return np.ascontiguousarray(array, dtype=np.int8)
     if (model is not None and model.patterns == "binary") or array.dtype.kind != "f":
-        raise reject("patterns", f"entries such as {array[np.abs(array) != 1][0]}", "-1 and +1 for binary patterns")
+        raise reject(
+            "patterns", f"entries such as {array[np.abs(array) != 1][0]}", "-1 and +1 for binary patterns"
+        )
     return np.ascontiguousarray(array, dtype=np.float64)
 
 
