@@ -5,6 +5,7 @@ import datetime
 import json
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -154,7 +155,11 @@ class Scan:
         progress: bool | None,
     ) -> Iterator[tuple[tuple[int, ...], Mapping[str, Any]]]:
         import joblib
-        from tqdm.auto import tqdm
+
+        with warnings.catch_warnings():
+            # In a notebook without widgets the bar is plain text, which is nothing to warn of.
+            warnings.simplefilter("ignore")
+            from tqdm.auto import tqdm
 
         stop = np.inf if max_runtime is None else time.monotonic() + max_runtime
 

@@ -1,0 +1,119 @@
+"""Every study: its smoke profile runs through, its folder is complete, and its page says what its table says."""
+
+import re
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import scipy.stats
+
+from physlearn import Status
+from physlearn.cli import main
+from physlearn.scan import Study, read
+
+ROOT = Path(__file__).resolve().parents[1]
+STUDIES = sorted(path.parent for path in (ROOT / "simulations").glob("*/study.toml"))
+PROFILES = ("smoke", "laptop", "paper")
+
+
+def named(study):
+    return study.name
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory):
+    """The output directory of a study's smoke profile, run once."""
+    finished = {}
+
+    def run(study):
+        if study not in finished:
+            out = tmp_path_factory.mktemp(study.name)
+            assert main(["scan", str(study), "--profile", "smoke", "--jobs", "1", "--out", str(out)]) == 0
+            finished[study] = out
+        return finished[study]
+
+    return run
+
+
+def test_there_are_studies():
+    assert {"teacher-student-phase-diagram", "binary-perceptron-capacity"} <= {
+        study.name for study in STUDIES
+    }
+
+
+@pytest.mark.parametrize("study", STUDIES, ids=named)
+def test_the_smoke_profile_runs_through(study, smoke):
+    out = smoke(study)
+    result, theory = read(out / "result.nc"), read(out / "theory.nc")
+    assert not (result["status"] == Status.NOT_RUN.code).any()
+    assert np.isfinite(theory["threshold_load"]).all()
+    assert plt.imread(out / "figure.png").std() > 0.05
+    assert "thresholds in theory" in (out / "table.txt").read_text()
+
+
+@pytest.mark.parametrize("study", STUDIES, ids=named)
+def test_every_value_is_there_or_its_status_says_why(study, smoke):
+    result = read(smoke(study) / "result.nc")
+    solved = result["status"] != Status.UNSATISFIABLE.code
+    for name in ("load", "recovered", "generalization_error", "satisfiable", "training_error"):
+        if name in result:
+            assert result[name].notnull().all(), name
+    if "entropy" in result:
+        assert (result["entropy"].notnull() == solved).all()
+        assert (result["satisfiable"] == solved).all()
+
+
+@pytest.mark.parametrize("profile", [None, *PROFILES])
+@pytest.mark.parametrize("study", STUDIES, ids=named)
+def test_every_profile_is_valid(study, profile):
+    loaded = Study.load(study, profile)
+    assert loaded.question.endswith("?")
+    assert loaded.scan.shape[-1] == loaded.scan.instances
+
+
+@pytest.mark.parametrize("study", STUDIES, ids=named)
+def test_the_folder_is_complete_and_thin(study):
+    assert {"README.md", "study.toml", "run.py", "figure.py", "figure.png", "table.txt"} <= {
+        path.name for path in study.iterdir()
+    }
+    assert not (study / "__init__.py").exists()
+    for name in ("run.py", "figure.py"):
+        assert len((study / name).read_text().splitlines()) <= 10
+    assert plt.imread(study / "figure.png").std() > 0.05
+
+
+@pytest.mark.parametrize("study", STUDIES, ids=named)
+def test_the_page_quotes_the_table(study):
+    """Numbers with errors, and thresholds, in the page's answer are those of the committed table."""
+    answer = (study / "README.md").read_text().partition("## Answer")[2]
+    table = (study / "table.txt").read_text()
+    quoted = re.findall(r"\d+\.\d+\(\d+\)", answer)
+    assert quoted
+    assert [number for number in quoted if number not in table] == []
+
+
+@pytest.mark.parametrize("study", STUDIES, ids=named)
+def test_the_committed_table_is_of_the_laptop_profile(study):
+    scan = Study.load(study, "laptop").scan
+    table = (study / "table.txt").read_text()
+    assert f"{scan.instances} instances" in table
+    assert all(f"N = {N}" in table for N in scan.axes["N"])
+    assert all(re.search(rf"^ *{alpha:g} ", table, re.MULTILINE) for alpha in scan.axes["alpha"])
+
+
+def test_the_main_job_agrees_with_theory_where_it_should(smoke):
+    """AMP's error at low load against the uninformed branch: within the run's own error and a 1/N allowance."""
+    out = smoke(ROOT / "simulations" / "teacher-student-phase-diagram")
+    result, theory = read(out / "result.nc"), read(out / "theory.nc")
+    name = "generalization_error_bayes"
+    samples = result[name].sel(solver="AMP", alpha=0.5, N=201)
+    expected = float(theory[name].sel(theory="uninformed", alpha=0.5))
+    error = float(samples.std("instance", ddof=1)) / np.sqrt(samples.sizes["instance"])
+    bound = scipy.stats.t.ppf(1 - 5e-5, samples.sizes["instance"] - 1)  # false alarms: 1e-4
+    assert abs(float(samples.mean()) - expected) < bound * error + 2 / 201
+    assert (result["recovered"].sel(solver="AMP", alpha=2.0).mean() > 0.5).item()
