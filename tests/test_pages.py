@@ -20,9 +20,9 @@ def test_readme_example_is_ten_lines_and_runs(capsys):
     assert len([line for line in code.splitlines() if line]) <= 10
     names = {}
     exec(code, names)
-    assert names["result"].generalization_error_bayes == pytest.approx(
-        names["theory"].generalization_error_bayes, abs=0.03
-    )
+    # At this N the error of single instances scatters around theory with a standard deviation of 0.006.
+    theory = names["theory"].generalization_error_bayes
+    assert names["result"].generalization_error_bayes == pytest.approx(theory, abs=4 * 0.006)
     assert "alpha > 1.4926" in capsys.readouterr().out
 
 
@@ -36,7 +36,9 @@ def test_contributing_example_runs():
 
 @pytest.mark.parametrize("page", PAGES)
 def test_links_lead_somewhere(page):
-    targets = re.findall(r"\]\(([^)#:]+)\)", (ROOT / page).read_text())
+    text = (ROOT / page).read_text()
+    targets = re.findall(r"\]\(([^)#:]+)\)", text)
+    targets += re.findall(r"`((?:physlearn|tests|theory|simulations)/[\w./-]+)`", text)
     assert [target for target in targets if not (ROOT / target).exists()] == []
 
 

@@ -10,11 +10,8 @@ from numba import config, njit
 
 def _has_cache() -> bool:
     """Whether numba finds a writable folder for compiled functions; without one, ``cache=True`` raises."""
-
-    def probe() -> None: ...
-
     try:
-        njit(cache=True)(probe)
+        njit(cache=True)(lambda: None)
     except RuntimeError:
         return False
     return True
