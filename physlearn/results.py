@@ -19,7 +19,7 @@ class Status(enum.Enum):
 
     CONVERGED = (0, "The iteration reached its tolerance.")
     SOLVED = (1, "A configuration that violates no constraint was found.")
-    COMPLETED = (2, "The whole schedule was run; no constraint-free configuration was found on the way.")
+    COMPLETED = (2, "The whole schedule was run; the configuration returned still violates a constraint.")
     NOT_CONVERGED = (
         3,
         "The iteration limit came before the tolerance: raise the limit, increase the damping, or start nearer.",

@@ -79,7 +79,7 @@ def increment(planes, first_plane, columns, row, flip):
         carry = plane & carry
 
 
-def straddling(planes, valid, value, masks, index):
+def straddling(planes, valid, value, masks, sizes, index):
     """Find the counters equal to ``value - 1`` or ``value`` (modulo 2**n_planes), among the `valid` patterns.
 
     Parameters
@@ -89,12 +89,9 @@ def straddling(planes, valid, value, masks, index):
     value : int
     masks : uint64 array (n, 8 n_blocks)
         ``masks[index]`` is overwritten: bits of the counters found.
+    sizes : int64 array (n, 2)
+        ``sizes[index]`` is overwritten: how many equal ``value - 1``, and how many were found.
     index : int
-
-    Returns
-    -------
-    int
-        Number of counters equal to ``value - 1``.
     """
     below = valid.reshape(-1, BLOCK).copy()
     at = below.copy()
@@ -102,7 +99,7 @@ def straddling(planes, valid, value, masks, index):
         below &= planes[:, k] if (value - 1) >> k & 1 else ~planes[:, k]
         at &= planes[:, k] if value >> k & 1 else ~planes[:, k]
     masks[index] = (below | at).ravel()
-    return int(np.bitwise_count(below).sum())
+    sizes[index] = np.bitwise_count(below).sum(), np.bitwise_count(below | at).sum()
 
 
 # The same in LLVM
@@ -208,17 +205,17 @@ def _increment(typingctx, planes, first_plane, columns, row, flip):
 
 
 @intrinsic
-def _straddling(typingctx, planes, valid, value, masks, index):
+def _straddling(typingctx, planes, valid, value, masks, sizes, index):
     """LLVM code of `straddling`."""
 
     def codegen(context, builder, signature, args):
         block = _Block(context, builder, signature, args)
         n_planes = block.extent(0, 1)
         value = args[2]
-        start = builder.mul(args[4], block.extent(3, 1))
+        start = builder.mul(args[5], block.extent(3, 1))
         below, at = (cgutils.alloca_once(builder, _VECTOR) for _ in range(2))
         targets = ((below, builder.sub(value, _WORD(1))), (at, value))
-        counts = _variable(builder, ir.Constant(_VECTOR, [0] * BLOCK))
+        counts = [_variable(builder, ir.Constant(_VECTOR, [0] * BLOCK)) for _ in range(2)]
         with cgutils.for_range(builder, block.extent(0, 0)) as blocks:
             word = block.times(blocks.index, BLOCK)
             for found, _ in targets:
@@ -231,12 +228,16 @@ def _straddling(typingctx, planes, valid, value, masks, index):
                     digit = builder.and_(builder.lshr(target, k), _WORD(1))
                     same = builder.xor(plane, block.spread(builder.sub(digit, _WORD(1))))
                     builder.store(builder.and_(builder.load(found), same), found)
-            block.store(builder.or_(builder.load(below), builder.load(at)), 3, builder.add(start, word))
-            counted = block.popcounts(builder.load(below))
-            builder.store(builder.add(builder.load(counts), counted), counts)
-        return block.total(builder.load(counts))
+            either = builder.or_(builder.load(below), builder.load(at))
+            block.store(either, 3, builder.add(start, word))
+            for count, found in zip(counts, (builder.load(below), either), strict=True):
+                builder.store(builder.add(builder.load(count), block.popcounts(found)), count)
+        for entry, count in enumerate(counts):
+            address = block.address(4, builder.add(block.times(args[5], 2), _WORD(entry)))
+            builder.store(block.total(builder.load(count)), address)
+        return context.get_dummy_value()
 
-    return types.int64(planes, valid, types.int64, masks, types.int64), codegen
+    return types.void(planes, valid, types.int64, masks, sizes, types.int64), codegen
 
 
 @overload(common_bits)
@@ -250,5 +251,7 @@ def _(planes, first_plane, columns, row, flip):
 
 
 @overload(straddling)
-def _(planes, valid, value, masks, index):
-    return lambda planes, valid, value, masks, index: _straddling(planes, valid, value, masks, index)
+def _(planes, valid, value, masks, sizes, index):
+    return lambda planes, valid, value, masks, sizes, index: _straddling(
+        planes, valid, value, masks, sizes, index
+    )

@@ -70,10 +70,9 @@ def sweep_signs(columns, planes, valid, edges, signs, masks, weights, best, coun
     """
     N = weights.size
     n_edges = edges.size
-    below, held = np.zeros(n_edges, np.int64), np.zeros(n_edges, np.int64)
+    sizes = np.zeros((n_edges, 2), np.int64)  # of each mask: patterns below the edge, all patterns
     for e in range(n_edges):
-        below[e] = straddling(planes, valid, edges[e] + counts[FLIPS], masks, e)
-        held[e] = common_bits(valid, 0, masks, e)
+        straddling(planes, valid, edges[e] + counts[FLIPS], masks, sizes, e)
     chances = np.zeros(N_CHANCES)
     for t in range(betas.size):
         accepted, proposals = 0, N
@@ -86,8 +85,8 @@ def sweep_signs(columns, planes, valid, edges, signs, masks, weights, best, coun
             change = 0
             for e in range(n_edges):
                 # popcount(M & ~column) = popcount(M) - popcount(M & column), without a branch on w
-                down = ((held[e] * (1 - w)) >> 1) + w * common_bits(columns, i, masks, e)
-                change += signs[e] * (down - below[e])
+                down = ((sizes[e, 1] * (1 - w)) >> 1) + w * common_bits(columns, i, masks, e)
+                change += signs[e] * (down - sizes[e, 0])
             if change > 0:
                 chance = chances[change] if change < N_CHANCES else math.exp(-betas[t] * change)
                 if draw - i >= chance:
@@ -98,8 +97,7 @@ def sweep_signs(columns, planes, valid, edges, signs, masks, weights, best, coun
             counts[ENERGY] += change
             accepted += 1
             for e in range(n_edges):
-                below[e] = straddling(planes, valid, edges[e] + counts[FLIPS], masks, e)
-                held[e] = common_bits(valid, 0, masks, e)
+                straddling(planes, valid, edges[e] + counts[FLIPS], masks, sizes, e)
             if counts[ENERGY] < counts[LOWEST]:
                 counts[LOWEST] = counts[ENERGY]
                 for j in range(N):

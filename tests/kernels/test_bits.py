@@ -20,8 +20,8 @@ def compiled_increment(planes, first_plane, columns, row, flip):
 
 
 @njit
-def compiled_straddling(planes, valid, value, masks, index):
-    return bits.straddling(planes, valid, value, masks, index)
+def compiled_straddling(planes, valid, value, masks, sizes, index):
+    bits.straddling(planes, valid, value, masks, sizes, index)
 
 
 def unpacked(words, P):
@@ -74,8 +74,10 @@ def test_straddling_finds_the_two_values(P, straddling, value):
     values = np.random.default_rng(P).integers(0, 16, size=P)
     valid = bits.columns_as_bits(np.ones((P, 1), dtype=bool))
     masks = np.full((2, valid.shape[1]), 77, dtype=np.uint64)
-    below = straddling(bits.counters_as_planes(values, 4), valid, value, masks, 1)
-    assert below == np.count_nonzero(values == (value - 1) % 16)
-    np.testing.assert_array_equal(unpacked(masks[1], P), np.isin(values, [(value - 1) % 16, value % 16]))
-    assert np.bitwise_count(masks[1]).sum() == np.isin(values, [(value - 1) % 16, value % 16]).sum()
+    sizes = np.full((2, 2), 77)
+    straddling(bits.counters_as_planes(values, 4), valid, value, masks, sizes, 1)
+    found = np.isin(values, [(value - 1) % 16, value % 16])
+    np.testing.assert_array_equal(unpacked(masks[1], P), found)
+    assert np.bitwise_count(masks[1]).sum() == found.sum()
+    assert sizes.tolist() == [[77, 77], [np.count_nonzero(values == (value - 1) % 16), found.sum()]]
     assert (masks[0] == 77).all()
