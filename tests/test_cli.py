@@ -239,7 +239,8 @@ def test_grids_refined_share_their_points():
     from physlearn.scan.study import _grid
 
     coarse = _grid("axes.alpha", {"start": 0.1, "stop": 2.0, "num": 20})
-    fine = _grid("axes.alpha", {"start": 0.1, "stop": 2.0, "num": 39})
+    fine = _grid("axes.alpha", {"start": 0.1, "stop": 2.0, "num": 58})
     assert len(coarse) == 20
     assert set(coarse) <= set(fine)
-    assert np.allclose(np.diff(fine), 0.05)
+    assert not set(np.linspace(0.1, 2.0, 20)) <= set(np.linspace(0.1, 2.0, 58))
+    assert np.allclose(np.diff(fine), 0.1 / 3)
