@@ -12,7 +12,7 @@ from physlearn.models import (
     SymmetricPerceptron,
     Teacher,
 )
-from physlearn.quadrature import G_over_H, H, log_H
+from physlearn.quadrature import G_over_H, G_over_H_excess, H, log_H
 from physlearn.solvers import AMP, Enumeration, Metropolis, SimulatedAnnealing
 
 
@@ -33,7 +33,7 @@ class Probit(Channel):
 
     def curvature(self, label, mean, variance):
         x = self._depth(label, mean, variance)
-        return -G_over_H(x) * (G_over_H(x) - x) / (variance + self.noise**2)
+        return -G_over_H(x) * G_over_H_excess(x) / (variance + self.noise**2)
 
 
 @dataclass(frozen=True)
