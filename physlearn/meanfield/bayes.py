@@ -10,6 +10,10 @@ from physlearn.meanfield.replica import solve_from
 from physlearn.models import Model, Teacher
 from physlearn.results import SaddlePoint
 
+# Where the search for a transition ends: a first-order one lies before.
+_MAX_LOAD = 1e4
+_MIN_VARIANCE = 1e-30
+
 
 def bayes_optimal(model: Model, branch: str = "uninformed") -> SaddlePoint:
     """Saddle point of a student who knows the teacher's prior and channel: q = r, q_hat = r_hat.
@@ -59,7 +63,8 @@ def matched_equations(model: Model) -> Equations:
 def algorithmic_threshold(model: Model) -> float:
     """The load where the uninformed branch ends (spinodal): above it AMP finds the teacher; the model's is ignored.
 
-    Along the branch alpha is a function of q_hat, alpha = q_hat/E[g^2]: the threshold is its first maximum.
+    Along the branch alpha is a function of q_hat, alpha = q_hat/E[g^2]: the threshold is its first maximum. Where it
+    falls from the start, the branch is q = 0 and ends where that becomes unstable.
 
     Raises
     ------
@@ -70,6 +75,10 @@ def algorithmic_threshold(model: Model) -> float:
 
     equations = matched_equations(model)
     bracket = _first_maximum(equations)
+    if bracket is None:
+        start = equations.natural_start()
+        loss = 1 - equations.at_load(1.0).stability(start, equations.conjugates(start))
+        return 1 / loss
     best = minimize_scalar(
         lambda u: -equations.along(u)[0], bounds=bracket, method="bounded", options={"xatol": 1e-9}
     )
@@ -100,16 +109,14 @@ def information_theoretic_threshold(model: Model) -> float:
     return float(brentq(advantage, end / 20, end * (1 - 1e-9), xtol=1e-11, rtol=1e-12))
 
 
-def _first_maximum(equations: Equations) -> tuple[float, float]:
-    """Two values of ln q_hat around the first maximum of the load."""
+def _first_maximum(equations: Equations) -> tuple[float, float] | None:
+    """Two values of ln q_hat around the first maximum of the load; None where the load falls from the start."""
     before, last = -math.inf, -math.inf
     for u in np.arange(math.log(1e-5), math.log(1e6), 0.1):
-        alpha = equations.along(u)[0]
+        alpha, order, _ = equations.along(u)
         if alpha < last:
-            if before == -math.inf:
-                break
-            return u - 0.2, u
-        if alpha > 1e4:
+            return None if before == -math.inf else (u - 0.2, u)
+        if alpha > _MAX_LOAD or order.variance < _MIN_VARIANCE * equations.norm2:
             break
         before, last = last, alpha
     raise InputError(
