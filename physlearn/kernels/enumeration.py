@@ -51,7 +51,7 @@ def enumerate_signs(gauged, lowest, width, n_low, bitmap, first, last):
             configuration ^= 1 << flip
             step = steps[(configuration >> flip) & 1, flip]
             for mu in range(P):
-                sums[mu] = np.uint8(sums[mu] + step[mu])
+                sums[mu] = (np.int64(sums[mu]) + np.int64(step[mu])) & 255
 
 
 @njit(cache=True, nogil=True)

@@ -2,7 +2,7 @@
 
 A sum of signs times numbers over 64 columns needs 8 additions instead of 64: one byte of signs selects one
 of 256 sums of 8 numbers, tabulated beforehand (2 KB a table, so that the 8 tables of a word stay in the
-first-level cache). Each output is summed in one fixed order: the answer depends neither on the number of
+first-level cache). Every output is summed in one fixed order: the answer depends neither on the number of
 threads nor on the machine.
 """
 
@@ -71,6 +71,55 @@ def signed_sums(words, vector, sums, first, last):
             )
 
 
+@njit(cache=True, nogil=True)
+def row_sums(patterns, means, variances, sums, squares, first, last):
+    """Sums over the columns, for rows `first` to `last` of real patterns.
+
+    ``sums[mu]`` is that of x means[i], ``squares[mu]`` that of x^2 variances[i], with x = patterns[mu, i].
+    """
+    n_columns = patterns.shape[1]
+    partial = np.empty((2, 256))
+    for mu in range(first, last):
+        partial[:] = 0.0
+        for start in range(0, n_columns, 256):
+            row = patterns[mu, start : start + 256]
+            a, v = means[start : start + 256], variances[start : start + 256]
+            for k in range(row.size):
+                partial[0, k] += row[k] * a[k]
+                partial[1, k] += row[k] * row[k] * v[k]
+        half = 128
+        while half:
+            for k in range(half):
+                partial[0, k] += partial[0, k + half]
+                partial[1, k] += partial[1, k + half]
+            half //= 2
+        sums[mu], squares[mu] = partial[0, 0], partial[1, 0]
+
+
+@njit(cache=True, nogil=True)
+def column_sums(patterns, gradient, weights, sums, squares, first, last):
+    """As `row_sums`, over the rows: of x gradient[mu] and x^2 weights[mu], for columns `first` to `last`."""
+    n_rows = patterns.shape[0]
+    for start in range(first, last, 512):
+        end = min(last, start + 512)
+        y, z = sums[start:end], squares[start:end]
+        y[:] = 0.0
+        z[:] = 0.0
+        for mu in range(0, n_rows - n_rows % 4, 4):
+            g0, g1, g2, g3 = gradient[mu], gradient[mu + 1], gradient[mu + 2], gradient[mu + 3]
+            c0, c1, c2, c3 = weights[mu], weights[mu + 1], weights[mu + 2], weights[mu + 3]
+            x0, x1 = patterns[mu, start:end], patterns[mu + 1, start:end]
+            x2, x3 = patterns[mu + 2, start:end], patterns[mu + 3, start:end]
+            for i in range(y.size):
+                y[i] += (g0 * x0[i] + g1 * x1[i]) + (g2 * x2[i] + g3 * x3[i])
+                z[i] += (c0 * x0[i] * x0[i] + c1 * x1[i] * x1[i]) + (c2 * x2[i] * x2[i] + c3 * x3[i] * x3[i])
+        for mu in range(n_rows - n_rows % 4, n_rows):
+            x0 = patterns[mu, start:end]
+            for i in range(y.size):
+                y[i] += gradient[mu] * x0[i]
+                z[i] += weights[mu] * x0[i] * x0[i]
+
+
 def pack(patterns):
     """The signs of +-1 `patterns`, shape (P, N), as bits in two layouts, 2 P N/8 bytes together.
 
@@ -108,6 +157,28 @@ def products(patterns, w):
 
     _shared(work, P, P * N)
     return sums
+
+
+def sums_of_rows(patterns, means, variances):
+    """patterns @ means and patterns^2 @ variances, each of shape (P,), for real patterns in one pass."""
+    sums, squares = np.empty((2, patterns.shape[0]))
+
+    def work(first, last):
+        row_sums(patterns, means, variances, sums, squares, first, last)
+
+    _shared(work, sums.size, patterns.size)
+    return sums, squares
+
+
+def sums_of_columns(patterns, gradient, weights):
+    """gradient @ patterns and weights @ patterns^2, each of shape (N,), for real patterns in one pass."""
+    sums, squares = np.empty((2, patterns.shape[1]))
+
+    def work(first, last):
+        column_sums(patterns, gradient, weights, sums, squares, first, last)
+
+    _shared(work, sums.size, patterns.size)
+    return sums, squares
 
 
 def _shared(work, n_items, n_entries):

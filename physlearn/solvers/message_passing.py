@@ -6,12 +6,10 @@ from typing import Any
 import numpy as np
 
 from physlearn.inputs import integer, number
-from physlearn.kernels.patterns import packed_products
+from physlearn.kernels.patterns import packed_products, sums_of_columns, sums_of_rows
 from physlearn.models import Channel, Instance, Model, Prior
 from physlearn.results import Status
 from physlearn.solvers.base import Solver
-
-_ROWS = 256  # Gaussian patterns are squared this many rows at a time, so that their squares are never stored
 
 
 @dataclass
@@ -64,10 +62,9 @@ class AMP(Solver):
     from the prior's own mean and variance and g = 0: the uninformed start, which state evolution follows from
     zero overlap. A norm that is constrained adds to A the multiplier at which the sum of a^2 + v is N.
 
-    V is kept at 1/N or more: below that, less than a single weight is uncertain, and the field of a pattern
-    is no longer Gaussian (without it, a perfectly recovered teacher would be lost again in the next sweep).
-    The fixed points don't depend on the damping. The instance keeps the patterns' bits (P N/4
-    bytes).
+    The channel sees V as 1/N or more: below that, less than a single weight is uncertain, and the field of a
+    pattern is no longer Gaussian (otherwise a perfectly recovered teacher is lost again in the next sweep).
+    The fixed points don't depend on the damping. The instance keeps the patterns' bits, P N/4 bytes.
 
     Parameters
     ----------
@@ -76,8 +73,8 @@ class AMP(Solver):
     tolerance : float
         Root mean square change of the means in a sweep at which the iteration has converged.
     damping : float
-        Fraction of the old a, v and g that is kept, 0 <= damping < 1; at finite N some instances oscillate
-        without.
+        Fraction of the old a and v, and of the old g in the reaction term, that is kept: 0 <= damping < 1.
+        Without it some instances oscillate at finite N.
 
     Notes
     -----
@@ -115,7 +112,7 @@ class AMP(Solver):
         prior, N, P = instance.model.prior, instance.N, instance.P
         field, precision = np.zeros(N), np.zeros(())
         if prior.norm == "constrained":
-            precision = _precision_at_norm(prior, field, np.ones(()))
+            precision = _precision_at_norm(prior, field, precision, np.ones(()))
         return AMPState(
             mean=prior.mean(field, precision) * np.ones(N),
             variance=prior.variance(field, precision) * np.ones(N),
@@ -131,16 +128,19 @@ class AMP(Solver):
         prior, channel = instance.model.prior, instance.model.channel
         kept = self.damping
         with np.errstate(all="ignore"):
-            projection, cavity_variance = _onto_patterns(instance, state.mean, state.variance)
-            cavity_variance = np.maximum(cavity_variance, 1 / instance.N)
-            cavity_mean = projection - cavity_variance * state.gradient
+            projection, spread = _onto_patterns(instance, state.mean, state.variance)
+            cavity_mean = projection - spread * state.gradient
+            cavity_variance = np.maximum(spread, 1 / instance.N)
             gradient = channel.gradient(instance.labels, cavity_mean, cavity_variance)
-            curvature = channel.curvature(instance.labels, cavity_mean, cavity_variance)
+            curvature = channel.curvature(instance.labels, cavity_mean, cavity_variance) * np.ones(instance.P)
             projection, precision = _onto_weights(instance, gradient, -curvature)
             field = projection + precision * state.mean
             if prior.norm == "constrained":
-                precision = _precision_at_norm(prior, field, state.precision)
-            mean, variance = prior.mean(field, precision), prior.variance(field, precision)
+                precision = _precision_at_norm(prior, field, precision, state.precision)
+            mean, variance = (
+                prior.mean(field, precision),
+                prior.variance(field, precision) * np.ones(instance.N),
+            )
             residual = float(np.sqrt(np.mean(np.square(mean - state.mean))))
         state.n_sweeps += 1
         if not (np.isfinite(residual) and np.isfinite(variance).all()):
@@ -190,11 +190,7 @@ def _onto_patterns(
     patterns, N = instance.patterns, instance.N
     if patterns.dtype == np.int8:
         return packed_products(instance.packed[0], mean) / np.sqrt(N), np.mean(variance)
-    sums, squares = np.empty(instance.P), np.empty(instance.P)
-    for first in range(0, instance.P, _ROWS):
-        rows = slice(first, first + _ROWS)
-        sums[rows] = patterns[rows] @ mean
-        squares[rows] = np.square(patterns[rows]) @ variance
+    sums, squares = sums_of_rows(patterns, mean, variance)
     return sums / np.sqrt(N), squares / N
 
 
@@ -205,23 +201,23 @@ def _onto_weights(
     patterns, N = instance.patterns, instance.N
     if patterns.dtype == np.int8:
         return packed_products(instance.packed[1], gradient) / np.sqrt(N), np.sum(weight) / N
-    sums, squares = np.zeros(N), np.zeros(N)
-    for first in range(0, instance.P, _ROWS):
-        rows = slice(first, first + _ROWS)
-        sums += gradient[rows] @ patterns[rows]
-        squares += weight[rows] @ np.square(patterns[rows])
+    sums, squares = sums_of_columns(patterns, gradient, weight)
     return sums / np.sqrt(N), squares / N
 
 
-def _precision_at_norm(prior: Prior, field: np.ndarray, start: np.ndarray) -> np.ndarray:
-    """The precision, from `start` on, at which the mean of a^2 + v is one; NaN where there is none."""
+def _precision_at_norm(
+    prior: Prior, field: np.ndarray, precision: np.ndarray, start: np.ndarray
+) -> np.ndarray:
+    """`precision` plus the multiplier at which the mean of a^2 + v is one, sought from `start`; NaN without one."""
     from scipy.optimize import brentq
 
-    def excess(log_precision: float) -> float:
-        precision = np.exp(log_precision)
-        return float(np.mean(np.square(prior.mean(field, precision)) + prior.variance(field, precision))) - 1
+    above_least = precision - np.min(precision)
 
-    low = high = float(np.log(start))
+    def excess(log_least: float) -> float:
+        total = above_least + np.exp(log_least)
+        return float(np.mean(np.square(prior.mean(field, total)) + prior.variance(field, total))) - 1
+
+    low = high = float(np.log(np.min(start)))
     for _ in range(60):
         if excess(low) >= 0:
             break
@@ -232,7 +228,7 @@ def _precision_at_norm(prior: Prior, field: np.ndarray, start: np.ndarray) -> np
         high += 1
     if not excess(low) >= 0 >= excess(high):
         return np.array(np.nan)
-    return np.exp(brentq(excess, low, high, xtol=1e-14, rtol=1e-14))
+    return above_least + np.exp(brentq(excess, low, high, xtol=1e-14, rtol=1e-14))
 
 
 def _free_entropy(instance: Instance, state: AMPState) -> float:
@@ -244,13 +240,14 @@ def _free_entropy(instance: Instance, state: AMPState) -> float:
         \quad z_\mu = \tfrac1{\sqrt N}\sum_i \xi_{\mu i} a_i
     """
     mean, variance, field, precision = state.mean, state.variance, state.field, state.precision
-    projection, _ = _onto_patterns(instance, mean, variance)
     V = state.cavity_variance
-    of_patterns = instance.model.channel.log_partition(instance.labels, state.cavity_mean, V)
-    of_patterns = of_patterns + np.square(projection - state.cavity_mean) / (2 * V)
-    of_weights = instance.model.prior.log_partition(field, precision) - field * mean
-    of_weights = of_weights + precision * (np.square(mean) + variance) / 2
-    return float(np.sum(of_patterns) + np.sum(of_weights)) / instance.N
+    with np.errstate(all="ignore"):
+        projection, _ = _onto_patterns(instance, mean, variance)
+        of_patterns = instance.model.channel.log_partition(instance.labels, state.cavity_mean, V)
+        of_patterns = of_patterns + np.square(projection - state.cavity_mean) / (2 * V)
+        of_weights = instance.model.prior.log_partition(field, precision) - field * mean
+        of_weights = of_weights + precision * (np.square(mean) + variance) / 2
+        return float(np.sum(of_patterns) + np.sum(of_weights)) / instance.N
 
 
 def _cosine(vector: np.ndarray, teacher: np.ndarray) -> float:
