@@ -8,6 +8,7 @@ from physlearn.models import (
     Channel,
     GeneralizedLinear,
     Perceptron,
+    Prior,
     Spherical,
     SymmetricPerceptron,
     Teacher,
@@ -62,6 +63,26 @@ class Band(Channel):
         return (values[0] - 2 * values[1] + values[2]) / step**2
 
 
+@dataclass(frozen=True)
+class Gaussian(Prior):
+    """Independent standard normal weights, of no fixed norm."""
+
+    norm = "free"
+    edges = ()
+
+    def log_partition(self, field, precision):
+        return field**2 / (2 * (1 + precision)) - np.log1p(precision) / 2
+
+    def mean(self, field, precision):
+        return field / (1 + precision)
+
+    def variance(self, field, precision):
+        return np.ones_like(field) / (1 + precision)
+
+    def sample(self, N, rng):
+        return rng.standard_normal(N)
+
+
 ALL_MODELS = {
     "storage": Perceptron(0.6),
     "storage, margin": Perceptron(0.5, margin=0.3),
@@ -73,6 +94,7 @@ ALL_MODELS = {
     "spherical": Perceptron(0.8, prior=Spherical()),
     "spherical, negative margin": Perceptron(1.0, prior=Spherical(), margin=-0.3, patterns="gaussian"),
     "spherical, teacher": Perceptron(1.0, prior=Spherical(), rule=Teacher()),
+    "normal, teacher": GeneralizedLinear(1.0, prior=Gaussian(), rule=Teacher(), patterns="gaussian"),
     "symmetric": SymmetricPerceptron(0.8),
     "symmetric, narrow": SymmetricPerceptron(0.4, half_width=0.4),
     "probit, teacher": GeneralizedLinear(1.2, channel=Probit(), rule=Teacher()),

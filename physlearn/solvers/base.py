@@ -114,8 +114,16 @@ def common_observables(instance: Instance, weights: np.ndarray | None) -> dict[s
         observables["teacher_overlap"] = overlap
         observables["recovered"] = int(overlap > 1 - 1e-9)
         if instance.model.teacher_channel is not None:
-            observables["generalization_error"] = instance.model.generalization_error(overlap)
+            cosine = normalised_overlap(weights, instance.teacher)
+            observables["generalization_error"] = instance.model.generalization_error(cosine)
     return observables
+
+
+def normalised_overlap(first: np.ndarray, second: np.ndarray) -> float:
+    """The cosine of the angle between two weight vectors of any norm; zero where one of them vanishes."""
+    first, second = first.astype(np.float64), second.astype(np.float64)
+    lengths = np.sqrt((first @ first) * (second @ second))
+    return float(np.clip(first @ second / lengths, -1, 1)) if lengths > 0 else 0.0
 
 
 def _stream(rng: np.random.Generator) -> str:

@@ -9,7 +9,7 @@ from physlearn.inputs import integer, number
 from physlearn.kernels.patterns import packed_products, sums_of_columns, sums_of_rows
 from physlearn.models import Channel, Instance, Model, Prior
 from physlearn.results import Status
-from physlearn.solvers.base import Solver
+from physlearn.solvers.base import Solver, normalised_overlap
 
 
 @dataclass
@@ -178,7 +178,7 @@ class AMP(Solver):
         }
         if instance.teacher is not None and instance.model.teacher_channel is not None:
             for name, vector in (("bayes", state.mean), ("amp", self.weights(instance, state))):
-                error = instance.model.generalization_error(_cosine(vector, instance.teacher))
+                error = instance.model.generalization_error(normalised_overlap(vector, instance.teacher))
                 observables[f"generalization_error_{name}"] = error
         return observables
 
@@ -248,9 +248,3 @@ def _free_entropy(instance: Instance, state: AMPState) -> float:
         of_weights = instance.model.prior.log_partition(field, precision) - field * mean
         of_weights = of_weights + precision * (np.square(mean) + variance) / 2
         return float(np.sum(of_patterns) + np.sum(of_weights)) / instance.N
-
-
-def _cosine(vector: np.ndarray, teacher: np.ndarray) -> float:
-    teacher, vector = teacher.astype(np.float64), vector.astype(np.float64)
-    lengths = np.sqrt((vector @ vector) * (teacher @ teacher))
-    return float(np.clip(vector @ teacher / lengths, -1, 1)) if lengths > 0 else 0.0

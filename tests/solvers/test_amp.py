@@ -6,7 +6,8 @@ import warnings
 
 import numpy as np
 import pytest
-from catalogue import ALL_MODELS
+from catalogue import ALL_MODELS, Gaussian
+from scipy.stats import norm
 
 from physlearn import meanfield
 from physlearn.inputs import InputError
@@ -15,7 +16,6 @@ from physlearn.models import (
     GeneralizedLinear,
     Instance,
     Perceptron,
-    Prior,
     Spherical,
     SymmetricPerceptron,
     Teacher,
@@ -98,6 +98,24 @@ def test_trajectory_is_state_evolution(model):
             check_mean(samples, getattr(theory, name)[sweep + 1], 10 / N)
 
 
+@pytest.mark.parametrize("patterns", ["binary", "gaussian"])
+def test_sweeps_are_the_written_out_equations(patterns):
+    """For the binary perceptron: with G/H and tanh spelled out, entry by entry for Gaussian patterns."""
+    instance = Perceptron(1.2, rule=Teacher(), patterns=patterns).sample(51, 1)
+    X, y, N = instance.patterns.astype(np.float64), instance.labels, 51
+    a, g = np.zeros(N), np.zeros(instance.P)
+    solver, state = AMP(), AMP().init(instance, np.random.default_rng(0))
+    for _ in range(5):
+        V = X**2 @ (1 - a**2) / N
+        M = X @ a / np.sqrt(N) - V * g
+        x = -y * M / np.sqrt(V)
+        g = y * norm.pdf(x) / norm.sf(x) / np.sqrt(V)
+        slope = -(M / V) * g - g**2
+        a = np.tanh(g @ X / np.sqrt(N) - a * (slope @ X**2) / N)
+        state = solver.sweep(instance, state, np.random.default_rng(0))
+        np.testing.assert_allclose(state.mean, a, rtol=1e-9, atol=1e-12)
+
+
 @pytest.mark.parametrize(
     ("model", "N"),
     [
@@ -131,25 +149,12 @@ def test_norm_is_held_where_it_is_constrained():
 @pytest.mark.parametrize("patterns", ["binary", "gaussian"])
 def test_free_norm_equals_the_constrained_one_for_gaussian_weights(patterns):
     """Bayes-optimal: the sphere and independent normal weights are the same ensemble for large N."""
-
-    class Gaussian(Prior):
-        def log_partition(self, field, precision):
-            return field**2 / (2 * (1 + precision)) - np.log1p(precision) / 2
-
-        def mean(self, field, precision):
-            return field / (1 + precision)
-
-        def variance(self, field, precision):
-            return np.ones_like(field) / (1 + precision)
-
-        def sample(self, N, rng):
-            return rng.standard_normal(N)
-
     sphere = Perceptron(1.0, prior=Spherical(), rule=Teacher(), patterns=patterns).sample(1001, 1)
-    model = GeneralizedLinear(1.0, prior=Gaussian(), patterns=patterns)
+    model = GeneralizedLinear(1.0, prior=Gaussian(), rule=Teacher(), patterns=patterns)
     free = Instance(sphere.patterns, sphere.labels, sphere.teacher, model)
     one, other = solve(sphere, AMP(), 1), solve(free, AMP(), 1)
     assert one.status is other.status is Status.CONVERGED
+    assert other.generalization_error == pytest.approx(one.generalization_error, abs=0.01)
     difference = one.state.mean - other.state.mean
     assert np.sqrt(np.mean(difference**2)) < 0.03
     assert one.overlap == pytest.approx(other.overlap, abs=0.03)
