@@ -40,13 +40,16 @@ def runs(model, N, n_instances, solver=None):
 
 @pytest.mark.parametrize("alpha", [0.5, 1.0, 1.3])
 def test_generalization_error_is_that_of_the_uninformed_branch(alpha):
-    """Twenty instances, three standard errors; 5/N for the size, about ten times what N = 501 and 1001 show."""
+    """Twenty instances, three standard errors, and 2/N: N times the bias is -1.4 +- 0.7 at most at these loads.
+
+    (That was measured on 400 instances each at N = 201, 401 and 801.)
+    """
     N, model = 2001, Perceptron(alpha, rule=Teacher())
     theory, results = meanfield.bayes_optimal(model), runs(model, N, 20)
     assert {result.status for result in results} == {Status.CONVERGED}
     for name in ("generalization_error_bayes", "generalization_error_amp"):
         errors = np.array([getattr(result, name) for result in results])
-        allowed = 3 * errors.std(ddof=1) / math.sqrt(20) + 5 / N
+        allowed = 3 * errors.std(ddof=1) / math.sqrt(20) + 2 / N
         assert abs(errors.mean() - getattr(theory, name)) <= allowed
     assert all(result.generalization_error == result.generalization_error_amp for result in results)
 
