@@ -5,7 +5,7 @@ unphysical. Open markers are simulations, with one standard error over the insta
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -190,7 +190,7 @@ def phase_diagram(
             finite_size(extrapolation, theory, ax=axes.flat[len(panels)])
         for ax in axes.flat[n_panels:]:
             ax.set_axis_off()
-        _legend(figure, axes.flat[0])
+        _legend(figure, axes.flat[: len(panels)])
     return figure
 
 
@@ -313,13 +313,32 @@ def _draw_thresholds(ax: "Axes", theory: "xarray.Dataset") -> None:
         )
 
 
-def _legend(figure: "Figure", ax: "Axes") -> None:
-    handles, labels = ax.get_legend_handles_labels()
-    if any(line.get_linestyle() == "--" and np.isfinite(line.get_ydata()).any() for line in ax.get_lines()):
-        handles.append(plt.Line2D([], [], color="#000000", lw=1.2, ls=(0, (4, 2))))
-        labels.append("dashed: metastable, unstable or unphysical")
-    if handles:
-        figure.legend(handles, labels, loc="outside lower center", ncols=min(len(handles), 4))
+def _legend(figure: "Figure", axes: "Iterable[Axes]") -> None:
+    """One legend for all panels: an entry for each label, and what a dashed line means where there is one."""
+    entries: dict[str, Any] = {}
+    dashed = False
+    for ax in axes:
+        handles, labels = ax.get_legend_handles_labels()
+        entries |= {
+            label: handle for label, handle in zip(labels, handles, strict=True) if label not in entries
+        }
+        dashed |= any(
+            line.get_linestyle() == "--" and np.isfinite(line.get_ydata()).any() for line in ax.get_lines()
+        )
+    if dashed:
+        entries["dashed: metastable, unstable or unphysical"] = plt.Line2D(
+            [], [], color="#000000", lw=1.2, ls=(0, (4, 2))
+        )
+    lines = [label for label in entries if not label.startswith("N = ")]
+    sizes = [label for label in entries if label.startswith("N = ")]
+    if sizes and len(lines) % 2:
+        # Two rows, filled column by column: the sizes begin a column of their own.
+        lines.append("")
+        entries[""] = plt.Line2D([], [], ls="none")
+    labels = lines + sizes
+    if labels:
+        handles = [entries[label] for label in labels]
+        figure.legend(handles, labels, loc="outside lower center", ncols=-(-len(labels) // 2))
 
 
 def _label(data: "xarray.DataArray") -> str:

@@ -50,6 +50,8 @@ def with_error(value: float, error: float) -> str:
     if not np.isfinite(error) or error <= 0:
         return f"{value:.4g}"
     digits = max(0, 1 - int(np.floor(np.log10(error))))
+    if digits > 6:
+        return f"{value:.0e}"
     return f"{value:.{digits}f}({error * 10**digits:.0f})"
 
 
@@ -111,9 +113,10 @@ def _finite_size(data: "xarray.Dataset | None") -> list[str]:
     )
     limit = with_error(float(data["threshold"]), float(data["threshold_error"]))
     solver = f", {data.attrs['solver']}" if data.attrs.get("solver") else ""
+    quality = f"chi2 {float(data['chi2']):.2g} for {data.sizes['N'] - 2} degrees of freedom"
     return [
         f"threshold in simulation ({data.attrs['variable']}{solver}): {limit} for N to infinity by "
-        f"N^-{float(data['exponent']):.3g}; the rate is one half at {crossings}"
+        f"N^-{float(data['exponent']):.3g} ({quality}); the rate is one half at {crossings}"
     ]
 
 
