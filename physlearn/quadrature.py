@@ -9,7 +9,7 @@ from physlearn.inputs import number
 
 _SQRT2 = np.sqrt(2.0)
 _CROSSOVER = 8.0
-_DEPTH = 60
+_DEPTH = 18  # from _CROSSOVER on, this many terms of the continued fraction give all digits
 
 # Gauss-Legendre rule of each panel; the last rows of the transform give the Legendre coefficients that tell whether
 # the panel is resolved.
@@ -23,7 +23,9 @@ _TRANSFORM = (
 _STEP = 1.5
 _RATIO = 3.0
 _MAX_PANELS = 240
+# Where rounding keeps more panels than this from being resolved, bisecting goes on for nothing.
 _MAX_LEVELS = 60
+_MAX_ROUGH = 4000
 _NEGLIGIBLE = 80.0
 
 
@@ -56,11 +58,16 @@ def G_over_H(x):
 def G_over_H_excess(x):
     """G(x)/H(x) - x > 0, without the cancellation at large x (Laplace's continued fraction there)."""
     x = np.asarray(x, dtype=float)
-    right = np.maximum(x, _CROSSOVER)
-    tail = right
-    for k in range(_DEPTH, 1, -1):
-        tail = right + k / tail
-    return np.where(x > _CROSSOVER, 1 / tail, G_over_H(np.minimum(x, _CROSSOVER)) - np.minimum(x, _CROSSOVER))
+    near = np.minimum(x, _CROSSOVER)
+    excess = np.asarray(G_over_H(near) - near)
+    far = x > _CROSSOVER
+    if far.any():
+        right = x[far]
+        tail = right
+        for k in range(_DEPTH, 1, -1):
+            tail = right + k / tail
+        excess[far] = 1 / tail
+    return excess
 
 
 def breakpoints(features: Iterable[tuple[float, float]] = (), reach: float = 12.0) -> np.ndarray:
@@ -70,7 +77,8 @@ def breakpoints(features: Iterable[tuple[float, float]] = (), reach: float = 12.
     ----------
     features : iterable of (position, width)
         Where the integrand changes quickly, and over which distance: the panels start at `position` with twice the
-        `width` and grow geometrically away from it, so that widths of 1e-150 cost a few hundred panels.
+        `width` and grow geometrically away from it, so that widths of 1e-150 cost a few hundred panels. A width of
+        zero is a jump or a kink between smooth pieces.
     reach : float
         Half of the range; features outside extend it, within reason (the Gaussian decides there).
 
@@ -86,7 +94,7 @@ def breakpoints(features: Iterable[tuple[float, float]] = (), reach: float = 12.
     ends: list[np.ndarray] = [np.linspace(-reach, reach, math.ceil(2 * reach / step) + 1)]
     for position, width in features:
         ends.append(np.array([position]))
-        if 2 * width < step:
+        if 0 < 2 * width < step:
             count = math.ceil(math.log(step / (2 * width)) / math.log(_RATIO))
             offsets = 2 * width * _RATIO ** np.arange(count + 1)
             ends += [position - offsets, position + offsets]
@@ -129,7 +137,7 @@ def expectation(
         points = _trimmed(points, log_density)
     left, width = points[:-1], np.diff(points)
     total, scale = 0.0, 0.0
-    for _ in range(_MAX_LEVELS):
+    for level in range(_MAX_LEVELS):
         integral, magnitude, error = _panels(function, log_density, left, width)
         bound = tolerance * (scale + magnitude.sum(axis=-1))
         # Sums over panels of errors each a hundredth of the bound stay below it for all panel numbers met here.
@@ -137,13 +145,12 @@ def expectation(
         rough &= width > 4e-16 * np.abs(left)
         total = total + integral[..., ~rough].sum(axis=-1)
         scale = scale + magnitude[..., ~rough].sum(axis=-1)
-        if not rough.any():
+        if not rough.any() or rough.sum() > _MAX_ROUGH or level == _MAX_LEVELS - 1:
+            total = total + integral[..., rough].sum(axis=-1)
             break
         half = width[rough] / 2
         left = np.concatenate([left[rough], left[rough] + half])
         width = np.concatenate([half, half])
-    else:
-        total = total + integral[..., rough].sum(axis=-1)
     return total
 
 

@@ -21,6 +21,7 @@ Source: theory/binary-perceptron/derivation.md and theory/teacher-student-percep
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -33,6 +34,7 @@ from physlearn.quadrature import expectation, nodes
 _PERFECT = 1e-100
 _COLLAPSED = 1e-26
 _TINY = 1e-30
+_REACH = 12.0
 
 
 class Order(NamedTuple):
@@ -206,7 +208,7 @@ class Equations:
         labels = np.array(channel.labels, dtype=float)[:, None]
         return {"features": features}, lambda z: np.exp(teacher.log_partition(labels, c * z, rest))
 
-    def _expected(self, order, functions):
+    def _expected(self, order, functions, tolerance=1e-12):
         """Sum over labels, and expectation over the field, of each row of `functions`(labels, omega, z)."""
         keywords, weight = self._output(order)
         labels = np.array(self.model.channel.labels, dtype=float)[:, None]
@@ -221,7 +223,7 @@ class Equations:
                 ]
             )
 
-        return [float(value) for value in expectation(summed, **keywords)]
+        return [float(value) for value in expectation(summed, tolerance=tolerance, **keywords)]
 
     def forces(self, order: Order) -> tuple[float, float, float]:
         """E[g^2], E[g0 g] and -E[dg], all per unit of load: the channel's half."""
@@ -317,14 +319,25 @@ class Equations:
 
         def rows(labels, omega, z):
             log_normalisation = channel.log_partition(labels, omega, V)[..., None]
+            omega = omega[:, None]
+            # The field is omega + width u: between the jumps of P each stretch of u is mapped to all x.
+            jumps = [np.clip((edge - omega) / width, -_REACH, _REACH) for edge in sorted(channel.edges)]
+            ends = [np.full_like(omega, -_REACH), *jumps, np.full_like(omega, _REACH)]
 
-            def averaged(u):
-                log_probability = channel.log_partition(labels[..., None], omega[:, None] + width * u, _TINY)
-                return np.exp(log_probability - log_normalisation) * log_probability
+            def averaged(x):
+                total = 0.0
+                for left, right in pairwise(ends):
+                    u = left + (right - left) * (x + _REACH) / (2 * _REACH)
+                    log_probability = channel.log_partition(labels[..., None], omega + width * u, _TINY)
+                    log_probability = np.maximum(log_probability, -1e300)
+                    # The Gaussian measure of x is exchanged for that of u.
+                    measure = np.exp(log_probability - log_normalisation + (x**2 - u**2) / 2) * (right - left)
+                    total = total + measure * log_probability
+                return total / (2 * _REACH)
 
             return [expectation(averaged, tolerance=1e-10)]
 
-        return self._expected(order, rows)[0]
+        return self._expected(order, rows, tolerance=1e-9)[0]
 
     def log_likelihood_of_teacher(self) -> float:
         """E ln P(y|h) of the teacher itself: minus the entropy of a label given its field."""
@@ -338,7 +351,8 @@ class Equations:
             log_probability = channel.log_partition(labels, math.sqrt(self.norm2) * z, _TINY)
             return (np.exp(log_probability) * log_probability).sum(axis=0)
 
-        return float(expectation(averaged))
+        deviation = math.sqrt(self.norm2)
+        return float(expectation(averaged, [(edge / deviation, 0.0) for edge in channel.edges]))
 
     def estimator_overlap(self, order: Order, conjugates: Conjugates) -> float:
         """Normalised overlap with the teacher of the weights that the prior would deploy, given the means."""
@@ -370,5 +384,7 @@ def is_hard(channel) -> bool:
     """Whether P(y|h) is zero or one everywhere, so that the measure counts configurations."""
     field = np.linspace(-12, 12, 241)
     field = field[np.all(np.abs(field - np.array(channel.edges)[:, None]) > 1e-6, axis=0)]
-    log_probability = channel.log_partition(np.array(channel.labels, dtype=float)[:, None], field, _TINY)
+    labels = np.array(channel.labels, dtype=float)[:, None]
+    with np.errstate(divide="ignore", under="ignore"):
+        log_probability = np.maximum(channel.log_partition(labels, field, _TINY), -1e300)
     return bool(np.all(np.exp(log_probability) * np.abs(log_probability) < 1e-30))

@@ -90,7 +90,7 @@ def test_cumulants_of_priors_are_derivatives(prior, field):
         float(method(np.float64(field), precision))
         for method in (prior.log_partition, prior.mean, prior.variance)
     ]
-    assert got == pytest.approx(reference, rel=1e-13)
+    assert got == pytest.approx(reference, rel=1e-13, abs=0)
 
 
 def test_normalised_channels_sum_to_one_and_others_do_not():
