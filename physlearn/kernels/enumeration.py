@@ -62,20 +62,30 @@ def enumerate_reals(gauged, lower, upper, doubt, n_low, bitmap, doubtful, first,
     satisfied: there the rounding of the running sums could decide.
     """
     N, P = gauged.shape
-    sums = np.empty(P)
+    # Whole vectors of eight: the sums beyond P are NaN, which is outside of nothing.
+    padded = 8 * ((P + 7) // 8)
+    steps = np.zeros((2, N, padded))
+    for i in range(N):
+        for mu in range(P):
+            steps[0, i, mu] = -2 * gauged[i, mu]
+            steps[1, i, mu] = 2 * gauged[i, mu]
+    sums = np.empty(padded)
+    lowest, highest = lower - doubt, upper + doubt
     for block in range(first, last):
         configuration = block << n_low
-        for mu in range(P):
-            sums[mu] = 0.0
+        sums[:P] = 0.0
+        sums[P:] = np.nan
         for i in range(N):
             for mu in range(P):
                 sums[mu] += (2 * ((configuration >> i) & 1) - 1) * gauged[i, mu]
+        outside = 0
+        for mu in range(P):
+            outside += np.int64((sums[mu] <= lowest) | (sums[mu] >= highest))
         for count in range(1, (1 << n_low) + 1):
-            outside, near = False, False
-            for mu in range(P):
-                outside |= (sums[mu] <= lower - doubt) | (sums[mu] >= upper + doubt)
-                near |= (sums[mu] < lower + doubt) | (sums[mu] > upper - doubt)
-            if not outside:
+            if outside == 0:
+                near = False
+                for mu in range(P):
+                    near |= (sums[mu] < lower + doubt) | (sums[mu] > upper - doubt)
                 mark = np.uint8(1 << (configuration & 7))
                 if near:
                     doubtful[configuration >> 3] |= mark
@@ -87,9 +97,12 @@ def enumerate_reals(gauged, lower, upper, doubt, n_low, bitmap, doubtful, first,
             if flip == n_low:
                 break
             configuration ^= 1 << flip
-            sign = 2.0 * (2 * ((configuration >> flip) & 1) - 1)
-            for mu in range(P):
-                sums[mu] += sign * gauged[flip, mu]
+            step = steps[(configuration >> flip) & 1, flip]
+            outside = 0
+            for mu in range(padded):
+                moved = sums[mu] + step[mu]
+                sums[mu] = moved
+                outside += np.int64((moved <= lowest) | (moved >= highest))
 
 
 @njit(cache=True, nogil=True)
