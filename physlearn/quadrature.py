@@ -136,7 +136,7 @@ def expectation(
     if log_density is not None:
         points = _trimmed(points, log_density)
     left, width = points[:-1], np.diff(points)
-    total, scale = 0.0, 0.0
+    total, scale = np.array(0.0), np.array(0.0)
     for level in range(_MAX_LEVELS):
         integral, magnitude, error = _panels(function, log_density, left, width)
         bound = tolerance * (scale + magnitude.sum(axis=-1))
@@ -160,14 +160,22 @@ def nodes(
     reach: float = 12.0,
     log_density: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Nodes and weights, shape (n,) each, of the composite rule of `expectation` before any bisection.
+    """Nodes and weights, shape (n,) each, of a composite rule that resolves the measure.
 
-    For functions that must be evaluated at all nodes at once.
+    For functions that must be evaluated at all nodes at once; their own features have to be among the `features`.
     """
     points = breakpoints(features, reach)
     if log_density is not None:
         points = _trimmed(points, log_density)
     left, width = points[:-1], np.diff(points)
+    for _ in range(_MAX_LEVELS):
+        _, magnitude, error = _panels(np.ones_like, log_density, left, width)
+        rough = error > 1e-14 * magnitude.sum()
+        if not rough.any() or len(left) > _MAX_ROUGH:
+            break
+        half = width[rough] / 2
+        left = np.concatenate([left[~rough], left[rough], left[rough] + half])
+        width = np.concatenate([width[~rough], half, half])
     z = (left[:, None] + width[:, None] * (_NODES + 1) / 2).ravel()
     return z, (width[:, None] / 2 * _WEIGHTS).ravel() * _density(z, log_density)
 

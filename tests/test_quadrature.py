@@ -128,6 +128,18 @@ def test_nodes_are_those_of_expectation():
     assert weight @ np.cos(z) == pytest.approx(math.exp(-0.5), rel=1e-13, abs=0)
 
 
+def test_nodes_resolve_a_weight_however_far_out_and_narrow():
+    # Two unit peaks at -200 and 200, as of a binary teacher nearly found, under panels of width ten.
+    s = 200.0
+    z, weight = nodes(
+        [(0.0, 1 / s)],
+        reach=12 * math.sqrt(1 + s**2),
+        log_density=lambda z: np.logaddexp(s * z, -s * z) - math.log(2) - s**2 / 2,
+    )
+    assert weight.sum() == pytest.approx(1, abs=1e-10)
+    assert weight @ (z - s * np.sign(z)) ** 2 == pytest.approx(1, abs=1e-9)
+
+
 def test_panels_cover_a_feature_in_the_tail():
     points = breakpoints([(15.0, 1e-3)])
     assert points[-1] == pytest.approx(25.0)

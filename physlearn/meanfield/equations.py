@@ -362,7 +362,7 @@ class Equations:
         estimate = np.asarray(prior.estimate(prior.mean(size * z, precision)), dtype=float)
         teacher_mean, _ = self._teacher_moments(z, conjugates.projection)
         length = math.sqrt(weight @ estimate**2 * self.norm2)
-        return float(weight @ (teacher_mean * estimate)) / length if length > 0 else 0.0
+        return min(1.0, float(weight @ (teacher_mean * estimate)) / length) if length > 0 else 0.0
 
     def natural_start(self) -> Order:
         """What is known without patterns: the prior's mean and variance."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+from catalogue import Probit
 
 from physlearn.inputs import InputError
 from physlearn.meanfield import bayes_optimal, check_stationary, replica_symmetric
@@ -19,7 +20,7 @@ from physlearn.models import (
     Teacher,
     Threshold,
 )
-from physlearn.quadrature import G, G_over_H, G_over_H_excess, H, log_H
+from physlearn.quadrature import G, H, log_H
 from physlearn.results import Status
 
 
@@ -91,27 +92,6 @@ class Tempered(Channel):
     def curvature(self, label, mean, variance):
         x, width, gain, total = self._parts(label, mean, variance)
         return gain * G(x) / total * (x - gain * G(x) / total) / width**2
-
-
-@dataclass(frozen=True)
-class Probit(Channel):
-    """Output noise: P(y|h) = H(-y h/noise)."""
-
-    noise: float = 0.3
-
-    def _depth(self, label, mean, variance):
-        return -label * mean / np.sqrt(variance + self.noise**2), np.sqrt(variance + self.noise**2)
-
-    def log_partition(self, label, mean, variance):
-        return log_H(self._depth(label, mean, variance)[0])
-
-    def gradient(self, label, mean, variance):
-        x, width = self._depth(label, mean, variance)
-        return label * G_over_H(x) / width
-
-    def curvature(self, label, mean, variance):
-        x, width = self._depth(label, mean, variance)
-        return -G_over_H(x) * G_over_H_excess(x) / width**2
 
 
 # alpha, margin, q, q_hat, s of binary storage, to the digits of the reference.
@@ -219,7 +199,7 @@ MODELS = [
     Perceptron(1.5, prior=Spherical(), rule=Teacher()),
     Perceptron(0.8, 0.2, Spherical(), Teacher()),
     GeneralizedLinear(0.9, Tempered(2.0)),
-    GeneralizedLinear(1.4, Probit(), rule=Teacher()),
+    GeneralizedLinear(1.4, Probit(0.3), rule=Teacher()),
     GeneralizedLinear(1.1, prior=Gaussian(), rule=Teacher()),
     GeneralizedLinear(0.7, Threshold(0.2), Gaussian()),
     GeneralizedLinear(0.7, Threshold(0.2), Ternary()),
@@ -254,7 +234,7 @@ def test_the_derivative_check_sees_a_displaced_point(name):
         Perceptron(1.2, rule=Teacher()),
         Perceptron(1.4926, rule=Teacher()),
         Perceptron(2.5, prior=Spherical(), rule=Teacher()),
-        GeneralizedLinear(1.4, Probit(), rule=Teacher()),
+        GeneralizedLinear(1.4, Probit(0.3), rule=Teacher()),
         GeneralizedLinear(0.9, prior=Ternary(), rule=Teacher()),
     ],
     ids=repr,

@@ -5,8 +5,9 @@ import warnings
 
 import numpy as np
 import pytest
+from catalogue import Probit
 from scipy.integrate import quad
-from test_saddle_points import Gaussian, Probit, Ternary
+from test_saddle_points import Gaussian, Ternary
 
 from physlearn.inputs import InputError
 from physlearn.meanfield import (
