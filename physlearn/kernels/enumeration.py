@@ -80,7 +80,7 @@ def enumerate_reals(gauged, lower, upper, doubt, n_low, bitmap, doubtful, first,
                 sums[mu] += (2 * ((configuration >> i) & 1) - 1) * gauged[i, mu]
         outside = 0
         for mu in range(P):
-            outside += np.int64((sums[mu] <= lowest) | (sums[mu] >= highest))
+            outside += int((sums[mu] <= lowest) | (sums[mu] >= highest))
         for count in range(1, (1 << n_low) + 1):
             if outside == 0:
                 near = False
@@ -102,7 +102,7 @@ def enumerate_reals(gauged, lower, upper, doubt, n_low, bitmap, doubtful, first,
             for mu in range(padded):
                 moved = sums[mu] + step[mu]
                 sums[mu] = moved
-                outside += np.int64((moved <= lowest) | (moved >= highest))
+                outside += int((moved <= lowest) | (moved >= highest))
 
 
 @njit(cache=True, nogil=True)
