@@ -29,7 +29,9 @@ def bayes_optimal(model: Model, branch: str = "uninformed") -> SaddlePoint:
     Returns
     -------
     SaddlePoint
-        As from `replica_symmetric`. Where the teacher is all that is left, the overlap is one and the entropy zero.
+        As from `replica_symmetric`. Where the teacher is all that is left, the overlap is that of the teacher with
+        itself and the entropy that of one configuration: zero for priors that count, else the mean logarithm of the
+        teacher's mass.
 
     Raises
     ------
@@ -106,7 +108,14 @@ def information_theoretic_threshold(model: Model) -> float:
             return -1.0  # below the informed branch's own end
         return informed.free_entropy - uninformed.free_entropy
 
-    return float(brentq(advantage, end / 20, end * (1 - 1e-9), xtol=1e-11, rtol=1e-12))
+    lower, upper = end / 20, end * (1 - 1e-9)
+    gains = advantage(lower), advantage(upper)
+    if not gains[0] < 0 < gains[1]:
+        raise InputError(
+            f"model: got {model!r}, whose informed branch gains {gains[0]:.3g} to {gains[1]:.3g} of free entropy "
+            f"between the loads {lower:.4g} and {upper:.4g}; allowed: models where it takes the lead between."
+        )
+    return float(brentq(advantage, lower, upper, xtol=1e-11, rtol=1e-12))
 
 
 def _first_maximum(equations: Equations) -> tuple[float, float] | None:

@@ -114,17 +114,18 @@ def _first_zero(equations: Equations, function: Callable[[float], float]) -> flo
 
 def _zero_entropy(prior: Prior, margin: float) -> float:
     zero = np.zeros(1)
+    equations = _storage(prior, margin)
+    floor = equations.entropy_floor
     entropy = float(prior.log_partition(zero, zero).item())
-    if entropy <= 0:
+    if floor == -math.inf or entropy <= floor:
         raise InputError(
             f"prior: got {prior!r}, whose entropy without patterns is {entropy:g}; allowed: priors that count weights, "
-            "with a positive entropy, or of norm 'constrained'."
+            "more than one and all with the same mass, or of norm 'constrained'."
         )
-    equations = _storage(prior, margin)
 
     def remaining(u):
         alpha, order, conjugates = equations.along(u)
-        return equations.at_load(alpha).free_entropy(order, conjugates)
+        return equations.at_load(alpha).free_entropy(order, conjugates) - floor
 
     u = _first_zero(equations, remaining)
     if u is None:

@@ -20,7 +20,7 @@ Source: theory/binary-perceptron/derivation.md and theory/teacher-student-percep
 
 import math
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -35,6 +35,10 @@ _PERFECT = 1e-100
 _COLLAPSED = 1e-26
 _TINY = 1e-30
 _REACH = 12.0
+# Precisions (times the weight's second moment) at which atoms closer than a seventh of a weight's size are told
+# apart, and far beyond: where both give the same entropy the prior is discrete.
+_RESOLVING = (1e4, 2.5e5)
+_ROUNDING = 1e-9
 
 
 class Order(NamedTuple):
@@ -94,6 +98,26 @@ class Equations:
     def draws_in(self) -> bool:
         """Whether an overlap of one is a solution: the teacher itself."""
         return self.has_teacher and self.model.teacher_channel == self.model.channel
+
+    @cached_property
+    def atoms(self) -> "Atoms":
+        """What the prior is made of, as a teacher draws from it."""
+        prior = self.model.prior
+        if prior.norm == "constrained":
+            return Atoms(-math.inf, False)
+        try:
+            return _atoms(prior, self.norm2)
+        except TypeError:  # a prior that cannot be hashed is looked at anew
+            return _atoms.__wrapped__(prior, self.norm2)
+
+    @property
+    def entropy_floor(self) -> float:
+        r"""The entropy of a single configuration, below which one is unphysical; -inf where there is none.
+
+        Z is at least the teacher's own mass for a matched student, and a mass common to all configurations in any
+        other problem that has a solution.
+        """
+        return self.atoms.log_mass if self.draws_in or self.atoms.are_equal else -math.inf
 
     @property
     def collapsed(self) -> float:
@@ -314,6 +338,8 @@ class Equations:
         channel = self.model.channel
         if is_hard(channel):
             return 0.0
+        if self.matched:  # Nishimori: the teacher is one more student
+            return self.log_likelihood_of_teacher()
         V = order.variance
         width = math.sqrt(V)
 
@@ -351,8 +377,9 @@ class Equations:
             log_probability = channel.log_partition(labels, math.sqrt(self.norm2) * z, _TINY)
             return (np.exp(log_probability) * log_probability).sum(axis=0)
 
+        # Where labels are nearly certain all of the integral is a narrow peak at the boundary between them.
         deviation = math.sqrt(self.norm2)
-        return float(expectation(averaged, [(edge / deviation, 0.0) for edge in channel.edges]))
+        return float(expectation(averaged, [(edge / deviation, 1e-8) for edge in (0.0, *channel.edges)]))
 
     def estimator_overlap(self, order: Order, conjugates: Conjugates) -> float:
         """Normalised overlap with the teacher of the weights that the prior would deploy, given the means."""
@@ -370,14 +397,58 @@ class Equations:
         return order._replace(teacher_variance=self.norm2 - order.projection**2)
 
     def informed_start(self) -> Order:
-        """A student next to the teacher."""
-        gap = 1e-10 * self.norm2
+        """A student next to the teacher: at a discrete one so near that no load is too small to keep it there."""
+        gap = _PERFECT if math.isfinite(self.atoms.log_mass) else 1e-10 * self.norm2
         q = self.norm2 - gap
         return Order(q, gap, q, math.sqrt(q), gap)
 
     def at_load(self, alpha: float) -> "Equations":
         """The same equations at another load."""
         return replace(self, model=self.model.with_alpha(alpha))
+
+
+class Atoms(NamedTuple):
+    """The weights of a discrete prior.
+
+    Attributes
+    ----------
+    log_mass : float
+        Mean of ln P_0({w}) over weights drawn from the prior: zero where it counts, -inf for continuous ones.
+    are_equal : bool
+        Whether all have the same mass.
+    """
+
+    log_mass: float
+    are_equal: bool
+
+
+@lru_cache(maxsize=64)
+def _atoms(prior, norm2: float) -> Atoms:
+    r"""The atoms of a prior, from its behaviour in a field that tells the weight.
+
+    The field of weight w at precision A is A w + sqrt(A) z. Where it tells the weight, the mean is w and
+    ln Z_in = ln P_0({w}) + B w - A w^2/2, up to corrections exp(-c A) for atoms; for a density the logarithm falls
+    without end, as -ln(A)/2.
+    """
+    means, deviation = [], 0.0
+    for resolving in _RESOLVING:
+        A = resolving / norm2
+        # The density of the field is a mixture of unit Gaussians: for these the trapezoidal rule is exact.
+        end = _REACH * math.sqrt(1 + resolving)
+        z, step = np.linspace(-end, end, 1 << 17, retstep=True)
+        field = math.sqrt(A) * z
+        log_partition = prior.log_partition(field, A)
+        zero = np.zeros(1)
+        weight = (
+            np.exp(log_partition - prior.log_partition(zero, zero) - z**2 / 2) * step / math.sqrt(2 * math.pi)
+        )
+        mean = prior.mean(field, A)
+        log_mass = log_partition - field * mean + A * mean**2 / 2
+        means.append(float(weight @ log_mass))
+        deviation = max(deviation, math.sqrt(weight @ (log_mass - means[-1]) ** 2))
+    if abs(means[1] - means[0]) > 1e-6:
+        return Atoms(-math.inf, False)
+    return Atoms(means[0] if abs(means[0]) > _ROUNDING else 0.0, deviation < 1e-6)
 
 
 def is_hard(channel) -> bool:

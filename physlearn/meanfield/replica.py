@@ -16,6 +16,8 @@ from physlearn.results import SaddlePoint, Status
 
 # Below it a q_hat that falls from step to step is on its way to zero.
 _VANISHED = 1e-40
+# A q_hat that tells a discrete weight, in units of its second moment.
+_KNOWN = 1e4
 # Tolerance of an entropy's sign: rounding near zero is not unphysical.
 _SIGN = 1e-9
 
@@ -41,7 +43,8 @@ def replica_symmetric(model: Model, *, start: SaddlePoint | Mapping[str, float] 
         (``generalization_error_amp``, their overlap with the teacher being ``estimator_overlap``). ``entropy`` equals
         ``free_entropy`` for hard constraints; for a soft channel it is that of the Gibbs measure, free_entropy minus
         alpha E ln P(y|h). `Status.NO_SOLUTION` (overlap one, NaN elsewhere) where the overlap runs to one,
-        `Status.UNPHYSICAL` where weights are discrete and their entropy is negative.
+        `Status.UNPHYSICAL` where weights are discrete and their entropy is below that of a single configuration
+        (zero for priors that count, see `Prior`).
 
     Raises
     ------
@@ -59,10 +62,13 @@ def solve_from(equations: Equations, order: Order, branch: str) -> SaddlePoint:
     conjugates = equations.conjugates(order)
     if conjugates.overlap == 0 and order.overlap == 0:
         return _trivial(equations, order, conjugates, branch)
+    if equations.matched and math.isfinite(equations.atoms.log_mass):
+        # From here on weights are known; larger fields would only cost digits.
+        conjugates = conjugates._replace(overlap=min(conjugates.overlap, _KNOWN / equations.norm2))
     variables = _Variables(equations)
     end = extremize(variables.update, variables.pack(conjugates))
     if end.escaped and not variables.vanishes:
-        return _collapsed(equations, branch)
+        return collapsed_point(equations, branch)
     if end.escaped:
         order = equations.natural_start()
         return _trivial(equations, order, equations.conjugates(order), branch)
@@ -194,7 +200,7 @@ def _point(equations, order, conjugates, end, branch):
     phi = equations.free_entropy(order, conjugates)
     entropy = phi - equations.model.alpha * equations.log_likelihood(order)
     status = Status.CONVERGED if end.converged else Status.NOT_CONVERGED
-    if end.converged and equations.model.prior.norm == "fixed" and entropy < -_SIGN:
+    if end.converged and entropy < equations.entropy_floor - _SIGN:
         status = Status.UNPHYSICAL
     return SaddlePoint(
         equations.model,
@@ -230,25 +236,29 @@ def _trivial(equations, order, conjugates, branch):
     return _point(equations, order, conjugates, FixedPoint(np.zeros(1), 0.0, True, False, 1), branch)
 
 
-def _collapsed(equations, branch):
+def collapsed_point(equations, branch):
     """Where the overlap runs to one: the teacher itself, or no solution."""
     model = equations.model
     perfect = equations.draws_in
-    value = 1.0 if perfect else math.nan
+    value, norm2 = (1.0, equations.norm2) if perfect else (math.nan, math.nan)
     order_parameters, conjugates = _named(equations, Order(1.0, 0.0), Conjugates(1.0))
-    order_parameters = {name: value for name in order_parameters} | {"overlap": 1.0}
-    phi = model.alpha * equations.log_likelihood_of_teacher() if perfect else math.nan
+    order_parameters = dict.fromkeys(order_parameters, norm2)
+    if not perfect and model.prior.norm != "free":
+        order_parameters["overlap"] = 1.0
+    # What is left is the teacher: its own mass.
+    entropy = equations.atoms.log_mass if perfect else math.nan
+    phi = entropy + model.alpha * equations.log_likelihood_of_teacher() if perfect else math.nan
     errors = {}
     if equations.has_teacher:
         names = ("generalization_error", "generalization_error_bayes", "generalization_error_amp")
-        error = misclassification(model.teacher_channel, 1.0) if perfect else math.nan
+        error = misclassification(model.teacher_channel, 1.0, norm2) if perfect else math.nan
         errors = dict.fromkeys(names, error) | {"estimator_overlap": value}
     return SaddlePoint(
         model,
         order_parameters,
         dict.fromkeys(conjugates, math.inf if perfect else math.nan),
         free_entropy=phi,
-        entropy=0.0 if perfect else math.nan,
+        entropy=entropy,
         stability=1.0 if perfect else math.nan,
         observables=errors,
         residual=0.0 if perfect else math.nan,

@@ -14,6 +14,11 @@ class Prior(ABC):
 
     All methods take arrays: `field` B and `precision` A, broadcast against each other.
 
+    The measure need not sum to one, and entropies are relative to it: where each weight of a discrete prior has mass
+    one ("the prior counts") an entropy is the logarithm of the number of configurations, and zero that of a single
+    one; divided by the number of weights K, all entropies are lower by ln K. For unequal masses p the entropy of the
+    teacher alone is E ln p; for a density there is no single configuration.
+
     Attributes
     ----------
     norm : {"fixed", "constrained", "free"}

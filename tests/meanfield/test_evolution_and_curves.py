@@ -57,6 +57,22 @@ def test_too_few_iterations_are_told():
     assert state_evolution(Perceptron(2.0, 1.0), 300).status is Status.NO_SOLUTION
 
 
+@pytest.mark.parametrize(
+    ("model", "n_iterations"),
+    [
+        (Perceptron(1.3), 2000),
+        (Perceptron(1.5), 300),
+        (Perceptron(2.0), 100),
+        (Perceptron(2.5, prior=Spherical()), 300),
+    ],
+    ids=repr,
+)
+def test_an_overlap_on_its_way_to_one_has_not_converged(model, n_iterations):
+    path = state_evolution(model, n_iterations)
+    assert path.status is Status.NOT_CONVERGED
+    assert 1 - path.overlap[-1] < 1e-9
+
+
 def test_a_curve_has_its_axes_as_dimensions():
     loads = [0.5, 1.0, 1.6]
     data = curve(

@@ -295,6 +295,18 @@ def test_a_matched_posterior_answers_as_uncertainly_as_the_teacher(noise):
     assert (point.free_entropy - point.entropy) / alpha == pytest.approx(of_teacher, abs=1e-8)
 
 
+@pytest.mark.parametrize("noise", [1e-5, 1e-3, 0.3])
+def test_the_entropy_of_a_matched_student_counts_the_teachers_own_noise(noise):
+    # One integral by Nishimori; the width of the peak is the noise, so in its units.
+    alpha = 0.8
+    point = bayes_optimal(GeneralizedLinear(alpha, Probit(noise), rule=Teacher()))
+    u = np.linspace(-12, 12, 20001) / max(1, noise)
+    log_p = log_H(u)
+    of_teacher = 2 * noise * np.trapezoid(G(noise * u) * np.exp(log_p) * log_p, u)
+    # Differences of numbers of order one keep 1e-15; of the integral itself ten digits are asked.
+    assert (point.free_entropy - point.entropy) / alpha == pytest.approx(of_teacher, rel=1e-10, abs=1e-14)
+
+
 def test_a_soft_channel_hardens():
     hard = replica_symmetric(Perceptron(0.5))
     soft = replica_symmetric(GeneralizedLinear(0.5, Tempered(40.0)))
