@@ -1,6 +1,7 @@
 """Single-flip Metropolis dynamics of binary weights, e^{-beta E} with E the number of violated patterns.
 
-A sweep is N proposals, each of a weight chosen at random. One random number serves a proposal: its integer
+A sweep is N | 1 proposals (N made odd: an even number of flips would keep the parity of the configuration, and at
+beta = 0 all are accepted), each of a weight chosen at random. One random number serves a proposal: its integer
 part chooses the weight, its fractional part, independent of it to 53 - log2(N) bits, decides acceptance.
 
 Both kernels end in the same arguments, changed in place:
@@ -75,10 +76,10 @@ def sweep_signs(columns, planes, valid, edges, signs, masks, weights, best, coun
         straddling(planes, valid, edges[e] + counts[FLIPS], masks, sizes, e)
     chances = np.zeros(N_CHANCES)
     for t in range(betas.size):
-        accepted, proposals = 0, N
+        accepted, proposals = 0, N | 1
         for change in range(N_CHANCES):
             chances[change] = math.exp(-betas[t] * change) if change else 1.0
-        for step in range(N):
+        for step in range(N | 1):
             draw = rng.random() * N
             i = int(draw)
             w = np.int64(weights[i])
@@ -136,8 +137,8 @@ def sweep_reals(columns, sums, bounds, weights, best, counts, betas, stop, recor
             counts[ENERGY] = 0
             for mu in range(P):
                 counts[ENERGY] += (sums[mu] < lower) | (sums[mu] > upper)
-        accepted, proposals = 0, N
-        for step in range(N):
+        accepted, proposals = 0, N | 1
+        for step in range(N | 1):
             draw = rng.random() * N
             i = int(draw)
             push = -2.0 * weights[i]

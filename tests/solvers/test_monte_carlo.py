@@ -79,6 +79,22 @@ def test_mean_energy_and_its_error(model):
     assert abs(pooled) < stats.norm.isf(FALSE_ALARM / 2) * error
 
 
+@pytest.mark.parametrize("kind", ["binary", "gaussian"])
+@pytest.mark.parametrize("N", [6, 8])
+def test_both_parities_are_visited_at_infinite_temperature(kind, N):
+    """At beta = 0 every flip is accepted: a sweep of even length would never leave the start's parity."""
+    rng = np.random.default_rng(N)
+    model = Perceptron(1 / N, patterns=kind)
+    instance = Instance(rng.choice([-1, 1], size=(1, N)), [1], model=model)
+    configurations = 2 * ((np.arange(2**N)[:, None] >> np.arange(N)) & 1) - 1
+    energies = np.array([model.energy(instance, w) for w in configurations])
+    parity = (configurations > 0).sum(axis=1) % 2
+    means = [energies[parity == p].mean() for p in (0, 1)]
+    estimate = solve(instance, Metropolis(0.0, 20_000), 1).mean_energy
+    assert abs(means[0] - means[1]) > 20 * estimate.error
+    assert abs(estimate.mean - energies.mean()) < stats.norm.isf(FALSE_ALARM / 2) * estimate.error
+
+
 def test_energy_fluctuates_as_it_should():
     """Var E = -d<E>/d beta, and the acceptance rate is <min(1, e^{-beta dE})>, both over all configurations."""
     beta, n = 0.8, 40_000
