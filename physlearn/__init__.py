@@ -11,13 +11,17 @@ __version__ = "0.1.0"
 _HOMES = {
     "physlearn.models": (
         "Binary",
+        "Channel",
         "GeneralizedLinear",
         "Instance",
         "Perceptron",
+        "Prior",
         "Spherical",
         "Storage",
         "SymmetricPerceptron",
         "Teacher",
+        "Threshold",
+        "Window",
     ),
     "physlearn.solvers": ("AMP", "Enumeration", "Metropolis", "SimulatedAnnealing", "solve"),
     "physlearn.meanfield": (

@@ -78,6 +78,12 @@ def choice(field: str, value: Any, options: Iterable[Any]) -> Any:
     return value
 
 
+def keep(item: Any, **checked: Any) -> None:
+    """Let the fields of a frozen dataclass be their checked values: Python numbers, whatever was given."""
+    for field, value in checked.items():
+        object.__setattr__(item, field, value)
+
+
 def member(field: str, value: Any, kind: type | tuple[type, ...], allowed: str) -> Any:
     """`value` if it is an instance of `kind`, or an `InputError`."""
     if not isinstance(value, kind):

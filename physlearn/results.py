@@ -1,6 +1,7 @@
 """What a calculation answers: frozen values that carry their status and print themselves in a sentence."""
 
 import enum
+import numbers
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -99,6 +100,8 @@ def as_variables(entries: Mapping[str, Any]) -> dict[str, Any]:
 
 def _shown(value: Any) -> str:
     value, error = value_and_error(value)
+    if isinstance(value, numbers.Integral):
+        return str(int(value))
     return f"{value:.6g}" + (f" +- {error:.2g}" if error is not None else "")
 
 

@@ -12,6 +12,7 @@ from physlearn.models import (
     Spherical,
     SymmetricPerceptron,
     Teacher,
+    Window,
 )
 from physlearn.quadrature import G_over_H, G_over_H_excess, H, log_H
 from physlearn.solvers import AMP, Enumeration, Metropolis, SimulatedAnnealing
@@ -64,6 +65,39 @@ class Band(Channel):
 
 
 @dataclass(frozen=True)
+class LabelledWindow(Channel):
+    """The label is whether the field is inside a window: no bounds of y h say which patterns are violated."""
+
+    half_width: float = 0.7
+
+    @property
+    def edges(self):
+        return (-self.half_width, self.half_width)
+
+    def _outside(self, mean, variance):
+        """P(y = -1) and its first two derivatives, with the window's ends at a and b."""
+        width = np.sqrt(variance)
+        a, b = (-self.half_width - mean) / width, (self.half_width - mean) / width
+        at_a, at_b = (np.exp(-(x**2) / 2) / np.sqrt(2 * np.pi) for x in (a, b))
+        return H(-a) + H(b), (at_b - at_a) / width, (b * at_b - a * at_a) / variance
+
+    def log_partition(self, label, mean, variance):
+        inside = Window(self.half_width).log_partition(label, mean, variance)
+        width = np.sqrt(variance)
+        left, right = log_H((self.half_width + mean) / width), log_H((self.half_width - mean) / width)
+        return np.where(label > 0, inside, np.logaddexp(left, right))
+
+    def gradient(self, label, mean, variance):
+        total, slope, _ = self._outside(mean, variance)
+        return np.where(label > 0, Window(self.half_width).gradient(label, mean, variance), slope / total)
+
+    def curvature(self, label, mean, variance):
+        total, slope, bend = self._outside(mean, variance)
+        inside = Window(self.half_width).curvature(label, mean, variance)
+        return np.where(label > 0, inside, bend / total - (slope / total) ** 2)
+
+
+@dataclass(frozen=True)
 class Gaussian(Prior):
     """Independent standard normal weights, of no fixed norm."""
 
@@ -98,6 +132,7 @@ ALL_MODELS = {
     "symmetric": SymmetricPerceptron(0.8),
     "symmetric, narrow": SymmetricPerceptron(0.4, half_width=0.4),
     "probit, teacher": GeneralizedLinear(1.2, channel=Probit(), rule=Teacher()),
+    "labelled window, teacher": GeneralizedLinear(0.8, channel=LabelledWindow(), rule=Teacher()),
     "band": GeneralizedLinear(0.5, channel=Band()),
     "band, gaussian": GeneralizedLinear(0.5, channel=Band(), patterns="gaussian"),
 }

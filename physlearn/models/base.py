@@ -1,16 +1,21 @@
 """What a model and an instance are: the ensemble, and one draw of its disorder."""
 
+import dataclasses
 import math
+import os
+import zlib
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from physlearn.inputs import InputError, choice, integer, member, number, reject
+from physlearn.inputs import InputError, choice, integer, keep, member, number, reject
 from physlearn.models.channels import Channel, Threshold
 from physlearn.models.priors import Binary, Prior, random_signs
 from physlearn.random import generator
+
+_LARGEST_SIZE = int(np.iinfo(np.intp).max)
 
 
 @dataclass(frozen=True)
@@ -26,6 +31,9 @@ class Teacher:
 class Instance:
     """One draw of the disorder.
 
+    Any N is taken: with +-1 patterns and weights an even one makes stabilities that are exactly zero, which at zero
+    margin count as violated. Only `Model.sample` refuses it.
+
     Parameters
     ----------
     patterns : array_like, shape (P, N)
@@ -33,7 +41,8 @@ class Instance:
     labels : array_like, shape (P,)
         -1 or +1.
     teacher : array_like, shape (N,), optional
-        The weights that gave the labels, with w.w = N.
+        The weights that gave the labels, with w.w = N (for a prior of no fixed norm, any); -1 and +1 for binary
+        ones.
     model : Model, optional
         The ensemble; without one, the zero-margin binary perceptron at the realised load.
 
@@ -45,16 +54,18 @@ class Instance:
     """
 
     def __init__(self, patterns: Any, labels: Any, teacher: Any = None, model: "Model | None" = None) -> None:
+        if model is not None:
+            member("model", model, Model, "a Model")
         self.patterns = _checked_patterns(patterns, model)
         self.P, self.N = self.patterns.shape
         self.labels = _checked_labels(labels, self.P)
-        self.teacher = None if teacher is None else _checked_vector("teacher", teacher, self.N)
         if model is None:
             from physlearn.models.perceptron import Perceptron
 
             kind = "binary" if self.patterns.dtype == np.int8 else "gaussian"
             model = Perceptron(max(self.alpha, np.finfo(float).tiny), patterns=kind)
-        self.model = member("model", model, Model, "a Model")
+        self.model = model
+        self.teacher = None if teacher is None else _checked_teacher(teacher, self.N, model.prior)
 
     @property
     def alpha(self) -> float:
@@ -72,8 +83,22 @@ class Instance:
 
         return pack(self.patterns)
 
+    @cached_property
+    def fingerprint(self) -> tuple:
+        """What a state remembers of its instance: shape and checksums of the data, and the measure on the weights."""
+        prior, channel = self.model.prior, self.model.channel
+        checksums = (zlib.crc32(self.patterns.data), zlib.crc32(self.labels.data))
+        return (self.P, self.N, str(self.patterns.dtype), *checksums, _described(prior), _described(channel))
+
     def __repr__(self) -> str:
         return f"Instance(N={self.N}, P={self.P}, {self.patterns.dtype} patterns, model={self.model})"
+
+
+def _described(part: Prior | Channel) -> str:
+    """A prior or channel in words that do not depend on where in memory it is."""
+    return (
+        repr(part) if dataclasses.is_dataclass(part) else f"{type(part).__module__}.{type(part).__qualname__}"
+    )
 
 
 def integer_bounds(bounds: tuple[float, float], N: int) -> tuple[int, int]:
@@ -97,6 +122,8 @@ class Model:
     Its measure is P(w) ~ prod_i P_0(w_i) prod_mu P(y_mu | w.xi_mu / sqrt N); its energy the number of patterns
     whose stability Delta_mu = y_mu w.xi_mu / sqrt N (in units where w.w = N) is not strictly inside the channel's
     `bounds`. Subclasses give the `channel`, and fields for what of `prior`, `rule` and `patterns` they let vary.
+    Labels are -1 and +1. A channel that forbids fields otherwise than by its bounds leaves the model without an
+    energy (see `energy_refusal`).
     """
 
     alpha: float
@@ -108,10 +135,19 @@ class Model:
     patterns = "binary"  # type: Any
 
     def __post_init__(self) -> None:
-        number("alpha", self.alpha, above=0)
+        keep(self, alpha=number("alpha", self.alpha, above=0))
+        if type(self) is Model:
+            raise reject(
+                "Model", "Model itself", "models with a channel, such as Perceptron or GeneralizedLinear"
+            )
         member("prior", self.prior, Prior, "a Prior such as Binary() or Spherical()")
         member("rule", self.rule, (Storage, Teacher), "Storage() or Teacher()")
         choice("patterns", self.patterns, ("binary", "gaussian"))
+        member("channel", self.channel, Channel, "a Channel such as Threshold(margin)")
+        if not set(self.channel.labels) <= {-1, 1}:
+            raise reject(
+                "channel", f"the labels {tuple(self.channel.labels)}", "channels whose labels are -1 and +1"
+            )
 
     @property
     def teacher_channel(self) -> Channel | None:
@@ -124,10 +160,15 @@ class Model:
         Teacher, patterns and labels come from three streams spawned from `rng`; patterns and labels are drawn row by
         row, so that with the same stream a larger load extends a smaller one.
         """
-        N = integer("N", N, at_least=1)
+        N = integer("N", N, at_least=1, at_most=_LARGEST_SIZE)
         if N % 2 == 0 and self._has_ties:
             raise reject(
                 "N", N, "odd numbers, because with +-1 patterns and weights an even N makes ties (h = 0)"
+            )
+        n_bytes = self.alpha * N * N * (1 if self.patterns == "binary" else 8)
+        if n_bytes > _memory():
+            raise reject(
+                "N", N, f"sizes whose patterns fit into memory; these would take {n_bytes:.2g} bytes"
             )
         streams = dict(zip(("teacher", "patterns", "labels"), generator(rng).spawn(3), strict=True))
         P = round(self.alpha * N)
@@ -144,10 +185,28 @@ class Model:
 
     def stabilities(self, instance: Instance, w: Any) -> np.ndarray:
         """Delta_mu = y_mu w.xi_mu / sqrt N, shape (P,), for weights w of shape (N,) with w.w = N."""
+        member("instance", instance, Instance, "an Instance")
         return instance.labels * self._fields(instance.patterns, _checked_vector("w", w, instance.N))
+
+    @cached_property
+    def energy_refusal(self) -> str | None:
+        """None, or the sentence why this model has no energy.
+
+        The stabilities inside the channel's `bounds` must be those of the fields it allows: P(y|h) > 0 there and
+        P(y|h) = 0 elsewhere. Where P(y|h) > 0 at all fields, the channel is noise, and its bounds say what an error
+        is.
+        """
+        if _bounds_agree(self.channel):
+            return None
+        return (
+            f"the channel {self.channel!r} forbids other fields than its bounds {self.channel.bounds} do, "
+            "so that patterns outside the bounds are not the violated ones."
+        )
 
     def energy(self, instance: Instance, w: Any) -> int:
         """Number of patterns whose stability is not strictly inside the channel's bounds."""
+        if self.energy_refusal:
+            raise InputError(f"energy: {self.energy_refusal}")
         lower, upper = self.channel.bounds
         stabilities = self.stabilities(instance, w)
         return int(np.count_nonzero(~((stabilities > lower) & (stabilities < upper))))
@@ -200,16 +259,53 @@ class GeneralizedLinear(Model):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        member("channel", self.channel, Channel, "a Channel such as Threshold(margin)")
         if isinstance(self.rule, Teacher) and not self.channel.is_normalised:
             raise reject(
                 "channel", self.channel, "with Teacher(), channels whose P(y|h) sum to one over the labels"
             )
 
 
+def _bounds_agree(channel: Channel) -> bool:
+    """Whether P(y|h) vanishes exactly where y h is outside the channel's bounds, or nowhere.
+
+    Seen through a vanishing variance V, P(y|h) = 0 is a log Z_out that grows as 1/V, or is minus infinity.
+    """
+    jumps = np.array(
+        [sign * end for end in (*channel.edges, *channel.bounds) for sign in (-1, 1)], dtype=float
+    )
+    jumps = np.append(jumps[np.isfinite(jumps)], 0.0)
+    steps = 1e-3 * np.maximum(1, np.abs(jumps))
+    fields = np.concatenate([np.linspace(-3, 3, 122), jumps - steps, jumps + steps])
+    fields = fields[np.abs(fields[:, None] - jumps).min(axis=1) > 1e-4]
+    lower, upper = channel.bounds
+    allowed, inside = [], []
+    with np.errstate(all="ignore"):
+        for label in channel.labels:
+            wide, narrow = (channel.log_partition(np.float64(label), fields, V) for V in (1e-12, 1e-14))
+            allowed.append(~(np.isneginf(narrow) | (narrow < np.minimum(10 * wide, -50))))
+            inside.append((label * fields > lower) & (label * fields < upper))
+    return bool(np.all(allowed) or np.array_equal(allowed, inside))
+
+
+def _memory() -> float:
+    """Bytes of memory of this machine, where it tells; else what can be addressed."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, OSError, ValueError):
+        return _LARGEST_SIZE
+
+
+def _array(name: str, values: Any, allowed: str) -> np.ndarray:
+    """`values` as an array; NumPy makes none of rows of different lengths."""
+    try:
+        return np.asarray(values)
+    except ValueError:
+        raise reject(name, values, allowed) from None
+
+
 def _checked_patterns(patterns: Any, model: Model | None) -> np.ndarray:
     allowed = "an array (P, N) of -1 and +1, or of finite real numbers for Gaussian patterns"
-    array = np.asarray(patterns)
+    array = _array("patterns", patterns, allowed)
     if array.dtype.kind not in "iuf" or array.ndim != 2 or array.shape[1] == 0:
         shown = f"{array.dtype} of shape {array.shape}"
         raise reject("patterns", shown, allowed)
@@ -220,7 +316,7 @@ def _checked_patterns(patterns: Any, model: Model | None) -> np.ndarray:
     signs = bool((np.abs(array) == 1).all())
     if signs and (model is None or model.patterns == "binary"):
         return np.ascontiguousarray(array, dtype=np.int8)
-    if (model is not None and model.patterns == "binary") or array.dtype.kind != "f":
+    if model.patterns == "binary" if model is not None else array.dtype.kind != "f":
         raise reject(
             "patterns", f"entries such as {array[np.abs(array) != 1][0]}", "-1 and +1 for binary patterns"
         )
@@ -228,7 +324,7 @@ def _checked_patterns(patterns: Any, model: Model | None) -> np.ndarray:
 
 
 def _checked_labels(labels: Any, P: int) -> np.ndarray:
-    array = np.asarray(labels)
+    array = _array("labels", labels, "-1 and +1, one label a pattern")
     if array.shape != (P,):
         raise reject("labels", f"shape {array.shape}", f"shape ({P},), one label a pattern")
     if array.dtype.kind not in "iuf" or not (np.abs(array) == 1).all():
@@ -237,9 +333,21 @@ def _checked_labels(labels: Any, P: int) -> np.ndarray:
 
 
 def _checked_vector(name: str, vector: Any, N: int) -> np.ndarray:
-    array = np.asarray(vector)
+    array = _array(name, vector, "finite numbers, one a weight")
     if array.shape != (N,):
         raise reject(name, f"shape {array.shape}", f"shape ({N},), one entry a weight")
     if array.dtype.kind not in "iuf" or not np.isfinite(array).all():
         raise reject(name, f"{array.dtype} entries that are not finite numbers", "finite numbers")
+    return array
+
+
+def _checked_teacher(teacher: Any, N: int, prior: Prior) -> np.ndarray:
+    array = _checked_vector("teacher", teacher, N)
+    if isinstance(prior, Binary) and not (np.abs(array) == 1).all():
+        raise reject(
+            "teacher", f"entries such as {array[np.abs(array) != 1][0]}", "-1 and +1 for binary weights"
+        )
+    norm2 = float(np.mean(np.square(array, dtype=np.float64)))
+    if prior.norm != "free" and not math.isclose(norm2, 1, rel_tol=1e-9):
+        raise reject("teacher", f"weights with w.w = {norm2 * N:g}", f"weights with w.w = N = {N}")
     return array

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from physlearn.inputs import number
+from physlearn.inputs import keep, number
 from physlearn.quadrature import G_over_H, G_over_H_excess, log_H
 
 
@@ -82,7 +82,7 @@ class Threshold(Channel):
     margin: float = 0.0
 
     def __post_init__(self):
-        number("margin", self.margin)
+        keep(self, margin=number("margin", self.margin))
 
     @property
     def edges(self):
@@ -120,7 +120,7 @@ class Window(Channel):
     half_width: float = 1.0
 
     def __post_init__(self):
-        number("half_width", self.half_width, above=0)
+        keep(self, half_width=number("half_width", self.half_width, above=0))
 
     @property
     def edges(self):

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from physlearn.inputs import number
+from physlearn.inputs import keep, number
 from physlearn.models.base import Model, Storage, Teacher
 from physlearn.models.channels import Threshold, Window
 from physlearn.models.priors import Binary, Prior
@@ -44,8 +44,8 @@ class Perceptron(Model):
     patterns: str = "binary"
 
     def __post_init__(self) -> None:
+        keep(self, margin=number("margin", self.margin))
         super().__post_init__()
-        number("margin", self.margin)
 
     @property
     def channel(self) -> Threshold:
@@ -69,6 +69,10 @@ class SymmetricPerceptron(Model):
     """
 
     half_width: float = 1.0
+
+    def __post_init__(self) -> None:
+        keep(self, half_width=number("half_width", self.half_width, above=0))
+        super().__post_init__()
 
     @property
     def channel(self) -> Window:

@@ -1,6 +1,6 @@
 """The finite-N road: enumeration, Monte Carlo, message passing."""
 
-from physlearn.solvers.base import Solver, solve
+from physlearn.solvers.base import Solver, State, solve
 from physlearn.solvers.enumeration import Enumeration, EnumerationResult
 from physlearn.solvers.message_passing import AMP
 from physlearn.solvers.monte_carlo import Metropolis, SimulatedAnnealing
@@ -13,6 +13,7 @@ __all__ = [
     "Metropolis",
     "SimulatedAnnealing",
     "Solver",
+    "State",
     "solve",
     "solve_task",
 ]

@@ -2,28 +2,45 @@
 
 import copy
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 
-from physlearn.inputs import InputError, member
+from physlearn.inputs import InputError, member, reject
 from physlearn.models import Instance, Model
 from physlearn.random import generator
 from physlearn.results import Result, Status, Trace
 
 
+@dataclass
+class State:
+    """All that the next sweep needs; each solver has its own kind, which adds to this one.
+
+    Attributes
+    ----------
+    fingerprint : tuple
+        That of the instance it belongs to, from which alone the run can go on (see `Instance.fingerprint`).
+    """
+
+    fingerprint: tuple
+
+
 class Solver(ABC):
     """A frozen recipe: schedule, damping, tolerance; no state, no randomness, no files.
 
-    A subclass is a frozen dataclass with the methods below. Its State is whatever object `sweep` needs to go on,
+    A subclass is a frozen dataclass with the methods below. Its State holds whatever `sweep` needs to go on,
     `state.n_sweeps` included; `sweep` may change the state in place and returns it.
 
     Attributes
     ----------
+    state_type : type
+        The kind of State that `init` makes, and the only one from which a run goes on.
     result_type : type
         What `solve` returns: Result, or a subclass that reads more off the final state.
     """
 
+    state_type: ClassVar[type[State]]
     result_type: ClassVar[type[Result]] = Result
 
     @abstractmethod
@@ -65,19 +82,22 @@ def solve(instance: Instance, solver: Solver, rng: Any, *, state: Any = None) ->
     rng : numpy.random.Generator or int
         Generator or seed; there is no default.
     state : object, optional
-        The `state` of an earlier result: the run goes on from there, to the solver's total, not beyond it.
+        The `state` of an earlier result of the same kind of solver on the same instance: the run goes on from
+        there, to the solver's total, not beyond it.
 
     Returns
     -------
     Result
-        With the observables ``energy`` (violated constraints), ``solved`` (1 where it is zero), ``n_sweeps`` and,
-        where there is a teacher, ``teacher_overlap``, ``recovered`` (1 where it is one) and
-        ``generalization_error`` of the weights; and the solver's own.
+        With the observables ``energy`` (violated constraints) and ``solved`` (1 where it is zero), both absent
+        where the model has no energy, ``n_sweeps`` and, where there is a teacher, ``teacher_overlap``,
+        ``recovered`` (1 where the weights point where the teacher does) and ``generalization_error`` of the
+        weights; and the solver's own.
 
     Raises
     ------
     InputError
-        If the solver does not support the instance's model, or an argument is of the wrong kind.
+        If the solver does not support the instance's model, an argument is of the wrong kind, or the state is
+        another solver's or another instance's.
     """
     member(
         "instance", instance, Instance, "an Instance, from model.sample(N, rng) or Instance(patterns, labels)"
@@ -87,7 +107,7 @@ def solve(instance: Instance, solver: Solver, rng: Any, *, state: Any = None) ->
     refusal = solver.supports(instance.model)
     if refusal:
         raise InputError(f"solver: {refusal}")
-    state = solver.init(instance, rng) if state is None else copy.deepcopy(state)
+    state = solver.init(instance, rng) if state is None else _resumed(instance, solver, state)
     sweeps, records = [], []
     while (status := solver.status(instance, state)) is None:
         state = solver.sweep(instance, state, rng)
@@ -103,18 +123,29 @@ def solve(instance: Instance, solver: Solver, rng: Any, *, state: Any = None) ->
     return solver.result_type(status, weights, observables, trace, solver, _stream(rng), state)
 
 
+def _resumed(instance: Instance, solver: Solver, state: Any) -> Any:
+    """A copy of `state`, if this solver can go on from it on this instance."""
+    allowed = f"the state of an earlier result of {type(solver).__name__} on the same instance and model"
+    if type(state) is not solver.state_type:
+        raise reject("state", f"an object of type {type(state).__name__}", allowed)
+    if state.fingerprint != instance.fingerprint:
+        raise reject("state", f"a {type(state).__name__} of another instance or model", allowed)
+    return copy.deepcopy(state)
+
+
 def common_observables(instance: Instance, weights: np.ndarray | None) -> dict[str, float]:
     """Energy and, where there is a teacher, the overlap with it and the generalization error of `weights`."""
     if weights is None:
         return {"solved": 0}
-    energy = instance.model.energy(instance, weights)
-    observables: dict[str, float] = {"energy": energy, "solved": int(energy == 0)}
+    observables: dict[str, float] = {}
+    if instance.model.energy_refusal is None:
+        energy = instance.model.energy(instance, weights)
+        observables |= {"energy": energy, "solved": int(energy == 0)}
     if instance.teacher is not None:
-        overlap = float(weights @ instance.teacher.astype(np.float64)) / instance.N
-        observables["teacher_overlap"] = overlap
-        observables["recovered"] = int(overlap > 1 - 1e-9)
+        observables["teacher_overlap"] = float(weights @ instance.teacher.astype(np.float64)) / instance.N
+        cosine = normalised_overlap(weights, instance.teacher)
+        observables["recovered"] = int(cosine > 1 - 1e-9)
         if instance.model.teacher_channel is not None:
-            cosine = normalised_overlap(weights, instance.teacher)
             observables["generalization_error"] = instance.model.generalization_error(cosine)
     return observables
 

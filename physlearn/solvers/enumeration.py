@@ -19,7 +19,7 @@ from physlearn.kernels.threads import in_slices
 from physlearn.models import Binary, Instance, Model
 from physlearn.models.base import integer_bounds
 from physlearn.results import Result, Status
-from physlearn.solvers.base import Solver
+from physlearn.solvers.base import Solver, State
 
 LARGEST = 26
 _BLOCK = 13  # configurations are walked in blocks of 2^13, each started from sums of its own
@@ -27,7 +27,7 @@ _LANES = 16
 
 
 @dataclass
-class EnumerationState:
+class EnumerationState(State):
     """The solutions found, once the only sweep is done.
 
     Attributes
@@ -73,7 +73,17 @@ class EnumerationResult(Result):
 
     def configurations(self, solutions: Any = None) -> np.ndarray:
         """The weights of `solutions` (all of them by default), shape (n, N), -1 and +1."""
-        return unpacked(self.solutions if solutions is None else solutions, self.N)
+        if solutions is None:
+            return unpacked(self.solutions, self.N)
+        allowed = f"integers from 0 to {(1 << self.N) - 1}, shape (n,)"
+        try:
+            array = np.asarray(solutions)
+        except ValueError:
+            raise reject("solutions", solutions, allowed) from None
+        numbers = array.size == 0 or array.dtype.kind in "iu"
+        if array.ndim != 1 or not numbers or ((array < 0) | (array >= 1 << self.N)).any():
+            raise reject("solutions", solutions, allowed)
+        return unpacked(array, self.N)
 
     def distances(self, reference: Any) -> np.ndarray:
         """Number of solutions k flips away from `reference`, shape (N + 1,); 5 bytes a solution.
@@ -145,17 +155,20 @@ class Enumeration(Solver):
     `EnumerationResult`.
     """
 
+    state_type = EnumerationState
     result_type = EnumerationResult
 
     def supports(self, model: Model) -> str | None:
-        if isinstance(model.prior, Binary):
-            return None
-        return f"Enumeration needs binary weights; {type(model).__name__} has the prior {model.prior!r}."
+        if not isinstance(model.prior, Binary):
+            return f"Enumeration needs binary weights; {type(model).__name__} has the prior {model.prior!r}."
+        return model.energy_refusal and f"Enumeration counts zeros of the energy: {model.energy_refusal}"
 
     def init(self, instance: Instance, rng: np.random.Generator) -> EnumerationState:
         if instance.N > LARGEST:
             raise reject("N", instance.N, f"at most {LARGEST} weights for Enumeration, which visits all 2^N")
-        return EnumerationState(instance.N, np.zeros(max(8, (1 << instance.N) // 8), dtype=np.uint8))
+        return EnumerationState(
+            instance.fingerprint, instance.N, np.zeros(max(8, (1 << instance.N) // 8), dtype=np.uint8)
+        )
 
     def sweep(
         self, instance: Instance, state: EnumerationState, rng: np.random.Generator

@@ -5,15 +5,15 @@ from typing import Any
 
 import numpy as np
 
-from physlearn.inputs import integer, number
+from physlearn.inputs import integer, keep, number
 from physlearn.kernels.patterns import packed_products, sums_of_columns, sums_of_rows
 from physlearn.models import Channel, Instance, Model, Prior
 from physlearn.results import Status
-from physlearn.solvers.base import Solver, normalised_overlap
+from physlearn.solvers.base import Solver, State, normalised_overlap
 
 
 @dataclass
-class AMPState:
+class AMPState(State):
     """What the next sweep of `AMP` needs.
 
     Attributes
@@ -86,22 +86,27 @@ class AMP(Solver):
     The trace holds ``overlap`` (q, the mean of a^2), ``teacher_overlap`` (a.w*/N, of the means) and
     ``residual``. Observables of the result are ``overlap`` and ``residual``, ``free_entropy`` (phi per
     weight, of Bethe and Peierls; meaningful at a fixed point; for hard constraints the entropy of the
-    solutions) and, where there is a teacher, ``generalization_error_bayes`` (of the means) and
-    ``generalization_error_amp`` (of the weights deployed).
+    solutions, zero where a binary teacher is perfectly recovered) and, where there is a teacher,
+    ``generalization_error_bayes`` (of the means) and ``generalization_error_amp`` (of the weights deployed).
 
     References
     ----------
     theory/teacher-student-perceptron; Kabashima 2003; Donoho, Maleki & Montanari 2009; Rangan 2011.
     """
 
+    state_type = AMPState
+
     n_iterations: int = 500
     tolerance: float = 1e-7
     damping: float = 0.0
 
     def __post_init__(self) -> None:
-        integer("n_iterations", self.n_iterations, at_least=0)
-        number("tolerance", self.tolerance, above=0)
-        number("damping", self.damping, at_least=0, below=1)
+        keep(
+            self,
+            n_iterations=integer("n_iterations", self.n_iterations, at_least=0),
+            tolerance=number("tolerance", self.tolerance, above=0),
+            damping=number("damping", self.damping, at_least=0, below=1),
+        )
 
     def supports(self, model: Model) -> str | None:
         if isinstance(model.prior, Prior) and isinstance(model.channel, Channel):
@@ -114,6 +119,7 @@ class AMP(Solver):
         if prior.norm == "constrained":
             precision = _precision_at_norm(prior, field, precision, np.ones(()))
         return AMPState(
+            instance.fingerprint,
             mean=prior.mean(field, precision) * np.ones(N),
             variance=prior.variance(field, precision) * np.ones(N),
             field=field,
@@ -240,9 +246,11 @@ def _free_entropy(instance: Instance, state: AMPState) -> float:
         \quad z_\mu = \tfrac1{\sqrt N}\sum_i \xi_{\mu i} a_i
     """
     mean, variance, field, precision = state.mean, state.variance, state.field, state.precision
-    V = state.cavity_variance
+    floor = 1 / instance.N
     with np.errstate(all="ignore"):
-        projection, _ = _onto_patterns(instance, mean, variance)
+        projection, spread = _onto_patterns(instance, mean, variance)
+        # Where `sweep` kept V from vanishing, the entropy is that at the true one; 1e-20, lest zero divide zero.
+        V = np.where(state.cavity_variance > floor, state.cavity_variance, np.clip(spread, 1e-20, floor))
         of_patterns = instance.model.channel.log_partition(instance.labels, state.cavity_mean, V)
         of_patterns = of_patterns + np.square(projection - state.cavity_mean) / (2 * V)
         of_weights = instance.model.prior.log_partition(field, precision) - field * mean

@@ -4,12 +4,12 @@ import math
 from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from physlearn.estimates import blocking
-from physlearn.inputs import integer, member, number, reject
+from physlearn.inputs import integer, keep, member, number, reject
 from physlearn.kernels.bits import aligned_words, columns_as_bits, counters_as_planes
 from physlearn.kernels.metropolis import sweep_reals, sweep_signs
 from physlearn.kernels.patterns import products
@@ -17,12 +17,12 @@ from physlearn.models import Binary, Instance, Model
 from physlearn.models.base import integer_bounds
 from physlearn.models.schedules import linear
 from physlearn.results import Status
-from physlearn.solvers.base import Solver
+from physlearn.solvers.base import Solver, State
 
 
 @dataclass
-class Walk:
-    """State of a Monte Carlo run.
+class Walk(State):
+    """State of a `Metropolis` run.
 
     Attributes
     ----------
@@ -56,8 +56,13 @@ class Walk:
 
     @property
     def n_sweeps(self) -> int:
-        """Sweeps begun: N proposals each, the last one fewer where it found a solution."""
+        """Sweeps begun; the last one is cut short where it found a solution."""
         return int(self.counts[3])
+
+
+@dataclass
+class Annealing(Walk):
+    """State of a `SimulatedAnnealing` run: a kind of its own, since it is a sample of no temperature."""
 
 
 class MonteCarlo(Solver):
@@ -65,6 +70,7 @@ class MonteCarlo(Solver):
 
     n_sweeps: int
     sweeps_per_record: int
+    state_type: ClassVar[type[Walk]] = Walk
     _stops_at_solution = False
 
     @abstractmethod
@@ -72,12 +78,11 @@ class MonteCarlo(Solver):
         """Inverse temperatures of the sweeps first ... last - 1, shape (last - first,)."""
 
     def supports(self, model: Model) -> str | None:
-        """None for binary weights, else the sentence why not."""
-        if isinstance(model.prior, Binary):
-            return None
-        return (
-            f"{type(self).__name__} flips weights that are -1 or +1, which those of {model.prior!r} are not."
-        )
+        """None for binary weights and a model with an energy, else the sentence why not."""
+        name = type(self).__name__
+        if not isinstance(model.prior, Binary):
+            return f"{name} flips weights that are -1 or +1, which those of {model.prior!r} are not."
+        return model.energy_refusal and f"{name} needs an energy: {model.energy_refusal}"
 
     def init(self, instance: Instance, rng: np.random.Generator) -> Walk:
         """A uniformly random configuration."""
@@ -85,7 +90,8 @@ class MonteCarlo(Solver):
         energy = instance.model.energy(instance, weights)
         prepare = _signs if instance.patterns.dtype == np.int8 else _reals
         counts = np.array([energy, energy, 0, 0], dtype=np.int64)
-        return Walk(weights, weights.copy(), counts, prepare(instance, weights))
+        layout = prepare(instance, weights)
+        return self.state_type(instance.fingerprint, weights, weights.copy(), counts, layout)
 
     def sweep(self, instance: Instance, state: Walk, rng: np.random.Generator) -> Walk:
         """Sweep up to the next record."""
@@ -113,8 +119,11 @@ class MonteCarlo(Solver):
         return {"energy": state.energy, "acceptance_rate": accepted / proposals}
 
     def _check(self) -> None:
-        integer("n_sweeps", self.n_sweeps, at_least=1)
-        integer("sweeps_per_record", self.sweeps_per_record, at_least=1)
+        keep(
+            self,
+            n_sweeps=integer("n_sweeps", self.n_sweeps, at_least=1),
+            sweeps_per_record=integer("sweeps_per_record", self.sweeps_per_record, at_least=1),
+        )
 
 
 @dataclass(frozen=True)
@@ -126,7 +135,9 @@ class Metropolis(MonteCarlo):
     beta : float
         Inverse temperature >= 0.
     n_sweeps : int
-        Sweeps in all, N proposals each.
+        Sweeps in all: N proposals each, or N + 1 where N is even. An even number of flips keeps the parity of
+        the number of +1 weights, so that at beta = 0, where none is rejected, sweeps of even length would
+        visit half of the configurations; odd ones alternate, and averages over all sweeps are right.
     sweeps_per_record : int
         Sweeps between two records of the trace.
     burn_in : float
@@ -149,13 +160,16 @@ class Metropolis(MonteCarlo):
     burn_in: float = 0.2
 
     def __post_init__(self) -> None:
-        number("beta", self.beta, at_least=0)
-        number("burn_in", self.burn_in, at_least=0, below=1)
+        beta, burn_in = (
+            number("beta", self.beta, at_least=0),
+            number("burn_in", self.burn_in, at_least=0, below=1),
+        )
+        keep(self, beta=beta, burn_in=burn_in)
         self._check()
 
     def betas(self, first: int, last: int) -> np.ndarray:
         """The one inverse temperature, for every sweep."""
-        return np.full(last - first, float(self.beta))
+        return np.full(last - first, self.beta)
 
     def status(self, instance: Instance, state: Walk) -> Status | None:
         """Runs all sweeps; SOLVED if the last configuration happens to be a solution."""
@@ -183,7 +197,7 @@ class SimulatedAnnealing(MonteCarlo):
     Parameters
     ----------
     n_sweeps : int
-        Sweeps in all, N proposals each, shared evenly among the temperatures of the schedule.
+        Sweeps in all, as in `Metropolis`, shared evenly among the temperatures of the schedule.
     schedule : iterable of float
         Inverse temperatures >= 0 in the order of their use; see `physlearn.models.schedules`.
     sweeps_per_record : int
@@ -203,6 +217,7 @@ class SimulatedAnnealing(MonteCarlo):
     n_sweeps: int = 1000
     schedule: Iterable[float] = linear(0.2, 3.0, 100)
     sweeps_per_record: int = 10
+    state_type = Annealing
     _stops_at_solution = True
 
     def __post_init__(self) -> None:
@@ -210,7 +225,7 @@ class SimulatedAnnealing(MonteCarlo):
         schedule = tuple(member("schedule", self.schedule, Iterable, allowed))
         if not schedule:
             raise reject("schedule", schedule, allowed)
-        object.__setattr__(self, "schedule", tuple(number("schedule", beta, at_least=0) for beta in schedule))
+        keep(self, schedule=tuple(number("schedule", beta, at_least=0) for beta in schedule))
         self._check()
 
     def betas(self, first: int, last: int) -> np.ndarray:

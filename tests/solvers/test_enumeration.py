@@ -14,7 +14,7 @@ from physlearn.results import Status
 from physlearn.solvers import Enumeration, solve
 from physlearn.solvers.enumeration import unpacked
 
-BINARY = [name for name, model in ALL_MODELS.items() if isinstance(model.prior, Binary)]
+BINARY = [name for name, model in ALL_MODELS.items() if Enumeration().supports(model) is None]
 
 
 def published_instance(seed, N, P):
