@@ -7,6 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
+from physlearn.inputs import member, number, reject
 from physlearn.results import SaddlePoint
 
 # How many plain iterations a Newton step may be worth, and how far any step goes: it then cannot jump over the first
@@ -19,7 +20,11 @@ _FAR = 1e-2
 # A slope that falls by less than this counts as rising: it has converged.
 _FLAT = 1e-4
 # Step of the differences of potentials, as a fraction of the distance over which these change.
-_FRACTION = 5e-3
+_FRACTION = 0.05
+# Rounding error of a potential of order one.
+_ROUNDING = 8 * 2.2e-16
+# Weights of the differences at 1, 2, 3, 4 steps: of eighth order, so that steps are large against the rounding.
+_CENTRAL = (4 / 5, -1 / 5, 4 / 105, -1 / 280)
 
 
 class Potential(Protocol):
@@ -166,13 +171,14 @@ def _step(residual, jacobian, reach, stride):
 def check_stationary(point: SaddlePoint, tolerance: float = 1e-6) -> float:
     """Check that the gradient of the free entropy vanishes at a saddle point, by finite differences.
 
-    Order parameters and conjugates are moved one by one, all others fixed. Where 1 - r^2/q is so small that the
-    rounding of q and r shows (below 1e-6), so does it in the derivatives: give a larger tolerance there.
+    Order parameters and conjugates are moved one by one, all others fixed. A difference over a distance h cannot
+    tell a derivative better than eps abs(phi)/h, with eps the rounding error: where the potential changes over
+    distances as short as 1 - r^2/q near one, that much is allowed on top of the tolerance, and the check is weaker.
 
     Parameters
     ----------
     point : SaddlePoint
-        Any that carries its `potential`.
+        Any that carries its `potential`, with finite order parameters and conjugates.
     tolerance : float
         Bound of each derivative, relative to max(1, the largest conjugate).
 
@@ -184,29 +190,52 @@ def check_stationary(point: SaddlePoint, tolerance: float = 1e-6) -> float:
     Raises
     ------
     ArithmeticError
-        If it is not below the tolerance.
+        If one is above the tolerance.
+    InputError
+        If the point has no gradient: no solution, or an overlap of one.
+
+    References
+    ----------
+    theory/binary-perceptron/derivation.md (RS.7); theory/teacher-student-perceptron/derivation.md (RS.3).
     """
+    member("point", point, SaddlePoint, "a SaddlePoint, such as replica_symmetric(model) returns")
+    tolerance = number("tolerance", tolerance, above=0)
     values = {**point.order_parameters, **point.conjugates}
+    if point.potential is None or not all(
+        math.isfinite(value) for value in [*values.values(), point.free_entropy]
+    ):
+        raise reject(
+            "point",
+            f"status {point.status.name} with an overlap of {point.order_parameters.get('overlap', math.nan):g}",
+            "points with a potential and finite order parameters and conjugates",
+        )
     scale = max([1.0, *(abs(value) for value in point.conjugates.values())])
-    slopes = {
-        name: _derivative(point.potential, values, name, step) / scale
-        for name, step in point.potential.steps(values).items()
-    }
-    name = max(slopes, key=lambda name: abs(slopes[name]))
-    if not abs(slopes[name]) <= tolerance:
+    steps = point.potential.steps(values)
+    if not all(step > 0 for step in steps.values()):
+        raise reject("point", point.order_parameters, "overlaps that two replicas and the teacher can have")
+    slopes = {name: _derivative(point.potential, values, name, step) / scale for name, step in steps.items()}
+    rounding = _ROUNDING * max(scale, abs(point.free_entropy)) / scale / _FRACTION
+    excess = {name: abs(slope) - rounding / steps[name] for name, slope in slopes.items()}
+    name = max(excess, key=lambda name: excess[name])
+    if not excess[name] <= tolerance:
         raise ArithmeticError(
             f"The free entropy of {point.model} is not stationary: its derivative with respect to {name} is "
             f"{slopes[name]:.3g} of the largest conjugate, above {tolerance:g}."
         )
-    return abs(slopes[name])
+    return max(abs(slope) for slope in slopes.values())
 
 
 def _derivative(potential, values, name, step):
-    """Five-point derivative; forward where the variable is too near zero, the edge of its domain."""
-    step *= _FRACTION
+    """Central derivative of eighth order; a forward one where the variable is too near zero, the edge of its domain."""
     x = values[name]
-    if abs(x) < 2 * step and "teacher" not in name:
+    if abs(x) < len(_CENTRAL) * _FRACTION * step and "teacher" not in name:
+        step *= 0.1 * _FRACTION
         f = [potential({**values, name: x + k * step}) for k in range(5)]
         return (-25 * f[0] + 48 * f[1] - 36 * f[2] + 16 * f[3] - 3 * f[4]) / (12 * step)
-    left, right = ([potential({**values, name: x + side * k * step}) for k in (1, 2)] for side in (-1, 1))
-    return (8 * (right[0] - left[0]) - (right[1] - left[1])) / (12 * step)
+    step *= _FRACTION
+    slope = 0.0
+    for k, weight in enumerate(_CENTRAL, 1):
+        right, left = x + k * step, x - k * step
+        difference = potential({**values, name: right}) - potential({**values, name: left})
+        slope += weight * 2 * k * difference / (right - left)  # with the distance as rounded
+    return slope

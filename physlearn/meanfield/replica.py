@@ -158,7 +158,10 @@ class ReplicaSymmetricPotential:
             c = r / math.sqrt(q) if r else 0.0
             s = values["teacher_overlap_conjugate"] / math.sqrt(q_hat) if r else 0.0
         precision = values["self_overlap_conjugate"] + q_hat if "self_overlap_conjugate" in values else 0.0
-        order = Order(q, Q - q, r, c, equations.norm2 - c**2)
+        # rho - r^2/q from the differences, which are exact near one.
+        rho = equations.norm2
+        rest = ((rho - r) * (rho + r) - rho * (rho - q)) / q if r else rho
+        order = Order(q, Q - q, r, c, rest)
         return equations.free_entropy(order, Conjugates(q_hat, s, precision))
 
     def steps(self, values: dict[str, float]) -> dict[str, float]:
@@ -169,7 +172,8 @@ class ReplicaSymmetricPotential:
         width = max(math.sqrt(q_hat), 1e-4)
         steps = {"overlap": Q - q, "overlap_conjugate": min(max(q_hat, 0.1), precision)}
         if values.get("teacher_overlap"):
-            rest = Equations(self.model).norm2 - values["teacher_overlap"] ** 2 / q
+            rho, r = Equations(self.model).norm2, values["teacher_overlap"]
+            rest = ((rho - r) * (rho + r) - rho * (rho - q)) / q
             steps["overlap"] = min(steps["overlap"], q * rest) if q > 1e-3 else steps["overlap"]
             steps["teacher_overlap"] = math.sqrt(q) * rest
             steps["teacher_overlap_conjugate"] = width

@@ -228,6 +228,36 @@ def test_the_derivative_check_sees_a_displaced_point(name):
         check_stationary(moved)
 
 
+@pytest.mark.parametrize("margin", [-0.01, -0.03, -0.07])
+@pytest.mark.parametrize("alpha", [3.0, 6.0, 9.9])
+def test_the_derivative_check_is_as_sharp_as_rounding_lets_it_be(alpha, margin):
+    # 1 - r^2/q is 1e-8 to 1e-12 here, which is all that a difference may move over.
+    point = replica_symmetric(Perceptron(alpha, margin, rule=Teacher()))
+    check_stationary(point)
+    rest = 1 - point.teacher_overlap**2 / point.overlap
+    values = {**point.order_parameters, "teacher_overlap": 1 - (1 - point.teacher_overlap) * 1.1}
+    with pytest.raises(ArithmeticError, match="not stationary"):
+        check_stationary(replace(point, order_parameters=values))
+    values = {**point.order_parameters, "overlap": point.overlap - 2 * rest}
+    with pytest.raises(InputError, match="overlaps that two replicas and the teacher can have"):
+        check_stationary(replace(point, order_parameters=values))
+
+
+@pytest.mark.parametrize(
+    ("point", "message"),
+    [
+        (replica_symmetric(Perceptron(5.0)), "point: got status NO_SOLUTION with an overlap of 1;"),
+        (bayes_optimal(Perceptron(2.0, rule=Teacher())), "point: got status CONVERGED with an overlap of 1;"),
+        (3, "point: got 3"),
+    ],
+    ids=["none", "perfect", "number"],
+)
+def test_where_there_is_no_gradient_the_check_says_so(point, message):
+    with pytest.raises(InputError, match=message) as error:
+        check_stationary(point)
+    assert "\n" not in str(error.value)
+
+
 @pytest.mark.parametrize(
     "model",
     [
