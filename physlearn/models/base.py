@@ -268,7 +268,8 @@ class GeneralizedLinear(Model):
 def _bounds_agree(channel: Channel) -> bool:
     """Whether P(y|h) vanishes exactly where y h is outside the channel's bounds, or nowhere.
 
-    Seen through a vanishing variance V, P(y|h) = 0 is a log Z_out that grows as 1/V, or is minus infinity.
+    Seen through a vanishing variance V, P(y|h) = 0 is a log Z_out that grows as 1/V, or is minus infinity. Fields
+    where it is NaN decide nothing.
     """
     jumps = np.array(
         [sign * end for end in (*channel.edges, *channel.bounds) for sign in (-1, 1)], dtype=float
@@ -282,9 +283,10 @@ def _bounds_agree(channel: Channel) -> bool:
     with np.errstate(all="ignore"):
         for label in channel.labels:
             wide, narrow = (channel.log_partition(np.float64(label), fields, V) for V in (1e-12, 1e-14))
-            allowed.append(~(np.isneginf(narrow) | (narrow < np.minimum(10 * wide, -50))))
-            inside.append((label * fields > lower) & (label * fields < upper))
-    return bool(np.all(allowed) or np.array_equal(allowed, inside))
+            known = ~np.isnan(wide + narrow) | np.isneginf(narrow)
+            allowed.extend(~(np.isneginf(narrow) | (narrow < np.minimum(10 * wide, -50)))[known])
+            inside.extend(((label * fields > lower) & (label * fields < upper))[known])
+    return all(allowed) or allowed == inside
 
 
 def _memory() -> float:

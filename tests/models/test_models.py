@@ -143,12 +143,21 @@ class Misplaced(Threshold):
     bounds = (-0.5, np.inf)
 
 
+@dataclasses.dataclass(frozen=True)
+class Lossy(Threshold):
+    """A threshold whose author lost its tails."""
+
+    def log_partition(self, label, mean, variance):
+        return np.where(np.abs(mean) > 2, np.nan, super().log_partition(label, mean, variance))
+
+
 @pytest.mark.parametrize(
     "channel",
     [
         *(Threshold(margin) for margin in (0.0, 7.0, -0.01, 1e300)),
         *(Window(half_width) for half_width in (1e-4, 0.1, 5.0)),
         Band(),
+        Lossy(),
         *(Probit(noise) for noise in (0.01, 0.5, 30.0)),
     ],
     ids=repr,

@@ -8,7 +8,7 @@ from catalogue import ALL_MODELS
 from scipy.stats import chisquare
 
 from physlearn.inputs import InputError
-from physlearn.models import Binary, Instance, Perceptron, Spherical, SymmetricPerceptron
+from physlearn.models import Instance, Perceptron, Spherical, SymmetricPerceptron
 from physlearn.models.base import integer_bounds
 from physlearn.results import Status
 from physlearn.solvers import Enumeration, solve
