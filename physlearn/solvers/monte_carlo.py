@@ -22,7 +22,7 @@ from physlearn.solvers.base import Solver, State
 
 @dataclass
 class Walk(State):
-    """State of a `Metropolis` run.
+    """State of a Monte Carlo run.
 
     Attributes
     ----------
@@ -61,8 +61,15 @@ class Walk(State):
 
 
 @dataclass
+class Sampling(Walk):
+    """State of a `Metropolis` run, all of it at the inverse temperature `beta`: the averages are over all of it."""
+
+    beta: float = 0.0
+
+
+@dataclass
 class Annealing(Walk):
-    """State of a `SimulatedAnnealing` run: a kind of its own, since it is a sample of no temperature."""
+    """State of a `SimulatedAnnealing` run, a sample of no temperature."""
 
 
 class MonteCarlo(Solver):
@@ -158,6 +165,7 @@ class Metropolis(MonteCarlo):
     n_sweeps: int
     sweeps_per_record: int = 10
     burn_in: float = 0.2
+    state_type = Sampling
 
     def __post_init__(self) -> None:
         beta, burn_in = (
@@ -167,12 +175,23 @@ class Metropolis(MonteCarlo):
         keep(self, beta=beta, burn_in=burn_in)
         self._check()
 
+    def init(self, instance: Instance, rng: np.random.Generator) -> Sampling:
+        """A uniformly random configuration, for a walk at this inverse temperature."""
+        walk = super().init(instance, rng)
+        assert isinstance(walk, Sampling)
+        walk.beta = self.beta
+        return walk
+
     def betas(self, first: int, last: int) -> np.ndarray:
         """The one inverse temperature, for every sweep."""
         return np.full(last - first, self.beta)
 
-    def status(self, instance: Instance, state: Walk) -> Status | None:
+    def status(self, instance: Instance, state: Sampling) -> Status | None:
         """Runs all sweeps; SOLVED if the last configuration happens to be a solution."""
+        if state.beta != self.beta:
+            raise reject(
+                "state", f"a walk at beta = {state.beta:g}", f"walks at this solver's beta = {self.beta:g}"
+            )
         if state.n_sweeps < self.n_sweeps:
             return None
         return Status.SOLVED if state.energy == 0 else Status.COMPLETED

@@ -162,6 +162,17 @@ def test_resumed_metropolis_reaches_the_longer_total():
     np.testing.assert_array_equal(second.weights, whole.weights)
 
 
+@pytest.mark.parametrize("n_sweeps", [20, 40])
+def test_a_walk_goes_on_at_its_own_temperature(n_sweeps):
+    """Else its averages would be over sweeps at both."""
+    instance = Perceptron(0.8).sample(41, 0)
+    state = solve(instance, Metropolis(0.5, 20), 1).state
+    with pytest.raises(
+        InputError, match=r"^state: got a walk at beta = 0\.5; allowed: walks at .* beta = 2\.$"
+    ):
+        solve(instance, Metropolis(2.0, n_sweeps), 1, state=state)
+
+
 def test_averages_are_taken_after_the_burn_in():
     result = solve(Perceptron(0.8).sample(41, 0), Metropolis(1.0, 50, sweeps_per_record=1, burn_in=0.3), 1)
     assert result.mean_energy.mean == pytest.approx(result.trace.energy[15:].mean(), rel=1e-12)
