@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from physlearn.inputs import number
+from physlearn.inputs import number, reject
 
 _SQRT2 = np.sqrt(2.0)
 _CROSSOVER = 8.0
@@ -227,6 +227,8 @@ def misclassification(channel, overlap: float, variance: float = 1.0) -> float:
     variance : float
         rho, one for weights with w.w = N.
     """
+    if not hasattr(channel, "is_sign"):
+        raise reject("channel", channel, "a Channel such as Threshold()")
     overlap = number("overlap", overlap, at_least=-1 - 1e-9, at_most=1 + 1e-9)
     overlap = min(max(overlap, -1.0), 1.0)
     if channel.is_sign:

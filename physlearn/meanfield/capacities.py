@@ -1,18 +1,20 @@
 """Loads at which a storage problem stops having solutions, and at which replica symmetry stops describing them."""
 
 import math
+import sys
 import warnings
 from collections.abc import Callable
 
 import numpy as np
 
-from physlearn.inputs import InputError, member, number
+from physlearn.inputs import InputError, member, number, reject
 from physlearn.meanfield.equations import Equations
 from physlearn.models import GeneralizedLinear, Prior, Threshold, Window
-from physlearn.quadrature import expectation
+from physlearn.quadrature import G_over_H_excess, H
 
 # Values of ln q_hat that a branch is searched on.
-_CONJUGATES = np.arange(-20.0, 80.0)
+_CONJUGATES = (-20.0, 80.0)
+_LOWEST = -650.0
 
 
 def capacity(prior: Prior, margin: float = 0.0) -> float:
@@ -41,23 +43,50 @@ def capacity(prior: Prior, margin: float = 0.0) -> float:
     margin = number("margin", margin)
     if prior.norm != "constrained":
         return _zero_entropy(prior, margin)
+    # E max(z + kappa, 0)^2, without the cancellation of (1 + kappa^2) H(-kappa) + kappa G(kappa).
+    violated = float(H(-margin) * (1 + margin * G_over_H_excess(-margin)))
+    if violated < sys.float_info.min:
+        raise reject("margin", margin, "margins above -37, where the capacity reaches the largest float")
     if margin < 0:
         warnings.warn(
             f"The capacity at margin {margin:g} is an upper bound, since replica symmetry is unstable from the load "
             "that de_almeida_thouless(prior, margin) gives.",
             stacklevel=2,
         )
-    violated = expectation(lambda z: np.maximum(z + margin, 0.0) ** 2, [(-margin, 1 / (1 + abs(margin)))])
-    return float(1 / violated)
+    return 1 / violated
 
 
 def symmetric_capacity(half_width: float) -> float:
     r"""Capacity of the symmetric binary perceptron, -ln 2 / ln P(abs(z) < half_width), z standard normal.
 
-    The first-moment bound, which is tight (Aubin, Perkins & Zdeborova 2019).
+    The first-moment bound, which is tight.
+
+    Parameters
+    ----------
+    half_width : float
+        K > 0.
+
+    Returns
+    -------
+    float
+        To all digits, from 1/ln(1/K) for narrow windows to ln 2/(2 H(K)) for wide ones.
+
+    Raises
+    ------
+    InputError
+        If the capacity is beyond the largest float (from K = 37.5 on).
+
+    References
+    ----------
+    theory/symmetric-perceptron/derivation.md (FM.2); Aubin, Perkins & Zdeborova 2019; Abbe, Li & Sly 2021.
     """
     half_width = number("half_width", half_width, above=0)
-    return float(-math.log(2) / Window(half_width).log_partition(1.0, np.float64(0.0), 1.0))
+    load = -float(Window(half_width).log_partition(1.0, np.float64(0.0), 1.0))
+    if load <= math.log(2) / sys.float_info.max:
+        raise reject(
+            "half_width", half_width, "half-widths below 37.5, where the capacity reaches the largest float"
+        )
+    return math.log(2) / load
 
 
 def de_almeida_thouless(prior: Prior, margin: float = 0.0) -> float:
@@ -104,8 +133,12 @@ def _first_zero(equations: Equations, function: Callable[[float], float]) -> flo
     """The first ln q_hat along the storage branch where `function`, positive at first, vanishes."""
     from scipy.optimize import brentq
 
-    for u in _CONJUGATES:
-        if function(u) <= 0:
+    # With margins far below zero everything happens at huge loads, and the fields are still tiny.
+    start = _CONJUGATES[0]
+    while start > _LOWEST and function(start) <= 0:
+        start -= 10
+    for u in np.arange(start, _CONJUGATES[-1] + 1):
+        if function(u) <= 0 and u > start:
             return float(brentq(function, u - 1, u, xtol=1e-13, rtol=1e-14))
         if equations.along(u)[1].variance < 1e-20:
             break

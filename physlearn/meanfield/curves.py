@@ -2,6 +2,7 @@
 
 import inspect
 import itertools
+import numbers
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
@@ -47,6 +48,8 @@ def curve(
     """
     import xarray
 
+    if not callable(function):
+        raise reject("function", function, "a function of a model, such as replica_symmetric")
     member("model", model, Model, "a Model such as Perceptron(alpha)")
     member("over", over, Mapping, "a mapping of axes to their values, such as {'alpha': [0.5, 1.0]}")
     axes = {name: _axis(name, values) for name, values in over.items()}
@@ -116,6 +119,10 @@ def _columns(name: str, answer: Any) -> dict[str, tuple]:
         if isinstance(answer, SaddlePoint):
             columns["branch"] = ((), np.asarray(answer.branch))
         return columns
+    if isinstance(answer, bool) or not isinstance(answer, numbers.Real):
+        raise reject(
+            f"function {name}", answer, "functions that return a SaddlePoint, a Trajectory or a number"
+        )
     return {name: ((), np.asarray(float(answer))), "status": ((), np.int8(Status.CONVERGED.code))}
 
 
@@ -128,6 +135,12 @@ def _stacked(columns: list[dict[str, tuple]], axes: Mapping[str, list]) -> dict[
         if name in axes:
             continue
         dims, example = next(column[name] for column in columns if name in column)
+        lengths = {np.shape(column[name][1]) for column in columns if name in column}
+        if len(lengths) > 1:
+            raise InputError(
+                f"over: got axes {', '.join(map(repr, axes))} along which {name} has shapes {sorted(lengths)}; "
+                "allowed: axes that leave the lengths of trajectories alone."
+            )
         if dims == (name,):
             variables[name] = (dims, example)
             continue

@@ -26,6 +26,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from physlearn.inputs import reject
 from physlearn.meanfield.base import extremize
 from physlearn.models import Model
 from physlearn.quadrature import expectation, nodes
@@ -34,6 +35,7 @@ from physlearn.quadrature import expectation, nodes
 _PERFECT = 1e-100
 _COLLAPSED = 1e-26
 _TINY = 1e-30
+_UNDERFLOW = 1e-290
 _REACH = 12.0
 # Precisions (times the weight's second moment) at which atoms closer than a seventh of a weight's size are told
 # apart, and far beyond: where both give the same entropy the prior is discrete.
@@ -294,7 +296,12 @@ class Equations:
         if self.model.prior.norm == "free" and not self.matched:
             conjugates = conjugates._replace(precision=self._free_precision(q_hat))
         order = self.order(conjugates)
-        return q_hat / self.forces(order)[0], order, conjugates
+        squared = self.forces(order)[0]
+        if squared < _UNDERFLOW:
+            raise reject(
+                "channel", self.model.channel, "constraints whose mean squared force E[g^2] is above 1e-290"
+            )
+        return q_hat / squared, order, conjugates
 
     def _free_precision(self, q_hat):
         """The precision A = -q_hat E[dg]/E[g^2] that goes with q_hat."""

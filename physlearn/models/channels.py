@@ -10,6 +10,12 @@ import numpy as np
 from physlearn.inputs import keep, number
 from physlearn.quadrature import G_over_H, G_over_H_excess, log_H
 
+# A window narrower than this against the cavity's width, and not in its far tail, is integrated by this rule: there
+# the tails at its two ends are so alike that their difference would lose all digits.
+_NARROW = 0.5
+_TAIL = 25.0
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(32)
+
 
 class Channel(ABC):
     r"""Weight of a field h given a label y, seen through a Gaussian cavity field of mean omega and variance V.
@@ -136,19 +142,47 @@ class Window(Channel):
         far = (np.abs(mean) + self.half_width) / np.sqrt(variance)
         return near, far, np.exp(log_H(far) - log_H(near))
 
+    def _derivatives(self, mean, variance):
+        """Log Z_out and its first two derivatives by abs(mean), in units of sqrt V: shape (3, ...)."""
+        mean, variance = np.broadcast_arrays(np.asarray(mean, dtype=float), np.asarray(variance, dtype=float))
+        width = np.sqrt(variance)
+        distance, half = np.abs(mean) / width, self.half_width / width
+        narrow = (half < _NARROW) & (distance * half < _TAIL)
+        result = np.empty((3, *mean.shape))
+        if narrow.any():
+            result[:, narrow] = _narrow_derivatives(distance[narrow], half[narrow])
+        if not narrow.all():
+            result[:, ~narrow] = self._wide_derivatives(mean[~narrow], variance[~narrow])
+        return result
+
+    def _wide_derivatives(self, mean, variance):
+        near, far, ratio = self._ends(mean, variance)
+        u = -1 / np.expm1(log_H(far) - log_H(near))
+        far = np.minimum(far, 1e100)  # beyond, the ratio is zero, and no square must overflow
+        a, b = G_over_H(near), G_over_H(far)
+        rest = u * a**2 + far * b - 2 * u * a * b + u * ratio * b**2
+        second = -u * (a * G_over_H_excess(near) + ratio * rest)
+        return log_H(near) + np.log1p(-ratio), -u * (a - ratio * b), second
+
     def log_partition(self, label, mean, variance):
-        near, _, ratio = self._ends(mean, variance)
-        return log_H(near) + np.log1p(-ratio)
+        return self._derivatives(mean, variance)[0]
 
     def gradient(self, label, mean, variance):
-        near, far, ratio = self._ends(mean, variance)
-        return -np.sign(mean) * (G_over_H(near) - ratio * G_over_H(far)) / ((1 - ratio) * np.sqrt(variance))
+        return np.sign(mean) * self._derivatives(mean, variance)[1] / np.sqrt(variance)
 
     def curvature(self, label, mean, variance):
-        near, far, ratio = self._ends(mean, variance)
-        a, b, u = G_over_H(near), G_over_H(far), 1 / (1 - ratio)
-        rest = u * a**2 + far * b - 2 * u * a * b + u * ratio * b**2
-        return -u * (a * G_over_H_excess(near) + ratio * rest) / variance
+        return self._derivatives(mean, variance)[2] / variance
 
     def predict(self, field):
         return np.where(np.abs(field) < self.half_width, 1.0, -1.0)
+
+
+def _narrow_derivatives(distance, half):
+    """Log of the integral of G over (distance - half, distance + half), and its first two derivatives."""
+    offset = half[:, None] * _NODES
+    weight = _WEIGHTS / 2 * np.exp(distance[:, None] * offset - offset**2 / 2)
+    total = weight.sum(axis=-1)
+    mean = (weight * offset).sum(axis=-1) / total
+    variance = (weight * (offset - mean[:, None]) ** 2).sum(axis=-1) / total
+    log_partition = np.log(2 * half / math.sqrt(2 * math.pi)) - distance**2 / 2 + np.log(total)
+    return log_partition, mean - distance, variance - 1

@@ -139,6 +139,22 @@ def test_bad_axes_get_a_sentence(over, fixed, message):
         curve(bayes_optimal, Perceptron(1.0, rule=Teacher()), over=over, **fixed)
 
 
+@pytest.mark.parametrize(
+    ("function", "over", "message"),
+    [
+        ("bayes_optimal", {"alpha": [0.5]}, "function: got 'bayes_optimal'; allowed: a function of a model"),
+        (None, {"alpha": [0.5]}, "function: got None"),
+        (lambda model: "x", {"alpha": [0.5]}, "got 'x'; allowed: functions that return"),
+        (state_evolution, {"n_iterations": [2, 3]}, "over: got axes 'n_iterations' along which"),
+    ],
+    ids=["name", "none", "text", "lengths"],
+)
+def test_functions_that_make_no_curve_get_a_sentence(function, over, message):
+    with pytest.raises(InputError, match=message) as error:
+        curve(function, Perceptron(1.0, rule=Teacher()), over=over)
+    assert "\n" not in str(error.value)
+
+
 def test_bad_iteration_numbers_get_a_sentence():
     with pytest.raises(InputError, match=r"n_iterations: got 2\.5"):
         state_evolution(Perceptron(1.0), 2.5)

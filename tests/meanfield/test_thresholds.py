@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 import pytest
 from catalogue import Probit
-from scipy.integrate import quad
+from scipy.integrate import quad, simpson
 from test_saddle_points import Gaussian, Ternary
 
 from physlearn.inputs import InputError
@@ -20,7 +20,7 @@ from physlearn.meanfield import (
     symmetric_capacity,
 )
 from physlearn.models import Binary, GeneralizedLinear, Perceptron, Spherical, Teacher
-from physlearn.quadrature import G, G_over_H, G_over_H_excess
+from physlearn.quadrature import G, G_over_H, G_over_H_excess, misclassification
 from physlearn.results import Status
 
 
@@ -84,6 +84,22 @@ def test_symmetric_capacity(half_width):
     assert symmetric_capacity(1.0) == pytest.approx(1.8158755, abs=6e-8)
 
 
+def test_symmetric_capacity_of_extreme_windows():
+    with warnings.catch_warnings(), np.errstate(all="raise", under="ignore"):
+        warnings.simplefilter("error")
+        for K in (1e-300, 1e-17, 1e-8, 1e-3):
+            assert symmetric_capacity(K) == pytest.approx(
+                -math.log(2) / math.log(math.sqrt(2 / math.pi) * K), rel=1e-6
+            )
+        for K in (9.0, 20.0, 37.0):
+            assert symmetric_capacity(K) == pytest.approx(
+                math.log(2) / math.erfc(K / math.sqrt(2)), rel=1e-11
+            )
+        for K in (38.0, 1e200):
+            with pytest.raises(InputError, match=r"half-widths below 37\.5"):
+                symmetric_capacity(K)
+
+
 def test_thresholds_of_the_binary_teacher():
     model = Perceptron(1.0, rule=Teacher())
     transition, spinodal = information_theoretic_threshold(model), algorithmic_threshold(model)
@@ -140,6 +156,10 @@ def test_any_prior_that_counts_has_a_capacity():
     [
         (lambda: capacity("binary"), "prior: got 'binary'"),
         (lambda: capacity(Binary(), math.nan), "margin: got nan"),
+        (lambda: capacity(Spherical(), -100), r"margin: got -100\.0; allowed: margins above -37"),
+        (lambda: capacity(Binary(), -40.0), r"channel: got Threshold\(margin=-40\.0\); allowed"),
+        (lambda: de_almeida_thouless(Spherical(), -40), r"channel: got Threshold\(margin=-40\.0\); allowed"),
+        (lambda: misclassification(3, 0.5), "channel: got 3; allowed: a Channel"),
         (lambda: symmetric_capacity(0.0), "half_width: got 0.0"),
         (lambda: de_almeida_thouless(Spherical(), 0.5), r"margin: got 0\.5"),
     ],
@@ -147,6 +167,20 @@ def test_any_prior_that_counts_has_a_capacity():
 def test_bad_input_gets_a_sentence(call, message):
     with pytest.raises(InputError, match=message):
         call()
+
+
+def test_capacities_at_margins_far_below_zero():
+    # Violations are then so rare that they exclude weights independently: ln 2/H(-kappa) and 1/E max(z + kappa, 0)^2.
+    for margin in (-12.0, -20.0):
+        assert capacity(Binary(), margin) == pytest.approx(
+            math.log(2) / math.erfc(-margin / math.sqrt(2)) * 2, rel=1e-9
+        )
+    for margin in (-20.0, -36.0):
+        with pytest.warns(UserWarning, match="upper bound"):
+            bound = capacity(Spherical(), margin)
+        t = np.linspace(0, 3, 20001)
+        tail = simpson(t**2 * np.exp(margin * t - t**2 / 2), x=t)
+        assert bound * float(G(margin)) * tail == pytest.approx(1, rel=1e-10)
 
 
 def test_loads_grow_with_the_margin_given_up():

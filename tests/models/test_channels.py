@@ -28,7 +28,11 @@ def exact_log_partition(channel, label, variance):
 
 
 @pytest.mark.parametrize(
-    "channel", [Threshold(-2.0), Threshold(0.0), Threshold(5.0), Window(0.1), Window(1.0), Window(8.0)]
+    "channel",
+    [
+        *(Threshold(margin) for margin in (-2.0, 0.0, 5.0)),
+        *(Window(half_width) for half_width in (1e-8, 1e-3, 0.1, 1.0, 8.0)),
+    ],
 )
 @pytest.mark.parametrize("label", [-1.0, 1.0])
 def test_channels_equal_mpmath(channel, label):
