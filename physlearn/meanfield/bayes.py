@@ -37,6 +37,11 @@ def bayes_optimal(model: Model, branch: str = "uninformed") -> SaddlePoint:
     ------
     InputError
         If there is no teacher, or the student is not matched to it.
+
+    References
+    ----------
+    theory/teacher-student-perceptron/derivation.md (N.1), (RS.3)-(RS.5); theory/spherical-perceptron/derivation.md
+    (TS.1); Gyorgyi 1990; Barbier, Krzakala, Macris, Miolane & Zdeborova 2019.
     """
     equations = matched_equations(model)
     choice("branch", branch, ("uninformed", "informed", "dominant"))
@@ -68,10 +73,23 @@ def algorithmic_threshold(model: Model) -> float:
     Along the branch alpha is a function of q_hat, alpha = q_hat/E[g^2]: the threshold is its first maximum. Where it
     falls from the start, the branch is q = 0 and ends where that becomes unstable.
 
+    Parameters
+    ----------
+    model : Model
+        With a teacher, and a student matched to it.
+
+    Returns
+    -------
+    float
+
     Raises
     ------
     InputError
-        If the branch never ends: the transition is not of first order.
+        If there is no matched teacher, or the branch never ends: the transition is not of first order.
+
+    References
+    ----------
+    theory/teacher-student-perceptron/derivation.md (RS.4), (RS.5); Barbier, Krzakala, Macris, Miolane & Zdeborova 2019.
     """
     from scipy.optimize import minimize_scalar
 
@@ -92,10 +110,24 @@ def information_theoretic_threshold(model: Model) -> float:
 
     For a noise-free binary student this is where the entropy of the uninformed branch vanishes.
 
+    Parameters
+    ----------
+    model : Model
+        With a teacher, and a student matched to it.
+
+    Returns
+    -------
+    float
+
     Raises
     ------
     InputError
-        If there is no first-order transition.
+        If there is no matched teacher, or no first-order transition.
+
+    References
+    ----------
+    theory/teacher-student-perceptron/derivation.md (RS.3); Gyorgyi 1990; Barbier, Krzakala, Macris, Miolane &
+    Zdeborova 2019.
     """
     from scipy.optimize import brentq
 

@@ -37,7 +37,13 @@ def capacity(prior: Prior, margin: float = 0.0) -> float:
     Raises
     ------
     InputError
-        If the arguments are of the wrong kind, or no pattern at all can be stored.
+        If the arguments are of the wrong kind, the prior neither counts nor is a sphere, or the capacity is beyond the
+        largest float.
+
+    References
+    ----------
+    theory/spherical-perceptron/derivation.md (G.1); theory/binary-perceptron/derivation.md (Z.4); Gardner 1988;
+    Krauth & Mezard 1989.
     """
     member("prior", prior, Prior, "a Prior such as Binary() or Spherical()")
     margin = number("margin", margin)
@@ -107,6 +113,11 @@ def de_almeida_thouless(prior: Prior, margin: float = 0.0) -> float:
     ------
     InputError
         If the arguments are of the wrong kind, or replica symmetry is stable wherever it has a saddle point.
+
+    References
+    ----------
+    theory/binary-perceptron/derivation.md (AT.3); theory/spherical-perceptron/derivation.md (AT.3); de Almeida &
+    Thouless 1978; Gardner & Derrida 1988.
     """
     member("prior", prior, Prior, "a Prior such as Binary() or Spherical()")
     margin = number("margin", margin)

@@ -44,7 +44,7 @@ def curve(
     Raises
     ------
     InputError
-        If an axis or an argument is unknown or empty.
+        If an axis or an argument is unknown or empty, or the function makes no curve.
     """
     import xarray
 

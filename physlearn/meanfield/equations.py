@@ -21,12 +21,12 @@ Source: theory/binary-perceptron/derivation.md and theory/teacher-student-percep
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import NamedTuple
 
 import numpy as np
 
-from physlearn.inputs import reject
+from physlearn.inputs import InputError, reject
 from physlearn.meanfield.base import extremize
 from physlearn.models import Model
 from physlearn.quadrature import expectation, nodes
@@ -249,7 +249,10 @@ class Equations:
                 ]
             )
 
-        return [float(value) for value in expectation(summed, tolerance=tolerance, **keywords)]
+        values = [float(value) for value in expectation(summed, tolerance=tolerance, **keywords)]
+        if not np.isfinite(values).all():
+            raise _not_finite(self, order)
+        return values
 
     def forces(self, order: Order) -> tuple[float, float, float]:
         """E[g^2], E[g0 g] and -E[dg], all per unit of load: the channel's half."""
@@ -412,6 +415,29 @@ class Equations:
     def at_load(self, alpha: float) -> "Equations":
         """The same equations at another load."""
         return replace(self, model=self.model.with_alpha(alpha))
+
+
+def _not_finite(equations: Equations, order: Order) -> InputError:
+    """Where the gradient or the curvature of a channel fails."""
+    z = np.linspace(-_REACH, _REACH, 2401)
+    channel, teacher = equations.model.channel, equations.model.teacher_channel
+    cavities = [("channel", channel, math.sqrt(order.overlap), order.variance)]
+    if teacher is not None:
+        cavities.append(("teacher_channel", teacher, order.projection, order.teacher_variance))
+    for name, seen, size, variance in cavities:
+        for method, label in product(("log_partition", "gradient", "curvature"), seen.labels):
+            values = np.broadcast_to(getattr(seen, method)(label, size * z, variance), z.shape)
+            bad = z[~np.isfinite(values)]
+            if bad.size:
+                where = size * bad[np.argmin(np.abs(bad))]
+                return InputError(
+                    f"{name}: got {seen!r}, whose {method} is not finite at label {label:g}, mean {where:g} and "
+                    f"variance {variance:g}; allowed: channels that are finite in the tails."
+                )
+    return InputError(
+        f"channel: got {channel!r}, whose mean squared force is not finite at an overlap of "
+        f"{order.overlap:g}; allowed: channels that are finite in the tails."
+    )
 
 
 class Atoms(NamedTuple):

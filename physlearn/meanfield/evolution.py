@@ -31,6 +31,15 @@ def state_evolution(model: Model, n_iterations: int) -> Trajectory:
         `replica_symmetric`. `Status.CONVERGED` where the last iteration changed the overlap, and the logarithm
         of its distance V from the self-overlap, by less than 1e-10; `Status.NO_SOLUTION` where the overlap has run to
         one without a teacher to find.
+
+    Raises
+    ------
+    InputError
+        If the model or the number of iterations is not of these kinds.
+
+    References
+    ----------
+    theory/teacher-student-perceptron/derivation.md (RS.4), (RS.5), iterated; Bayati & Montanari 2011.
     """
     member("model", model, Model, "a Model such as Perceptron(alpha)")
     n_iterations = integer("n_iterations", n_iterations, at_least=0)

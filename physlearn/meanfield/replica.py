@@ -49,7 +49,13 @@ def replica_symmetric(model: Model, *, start: SaddlePoint | Mapping[str, float] 
     Raises
     ------
     InputError
-        If the model or the start is not of these kinds.
+        If the model or the start is not of these kinds, or its channel is not finite somewhere.
+
+    References
+    ----------
+    theory/binary-perceptron/derivation.md (RS.7), (RS.9)-(RS.12), (AT.3); theory/spherical-perceptron/derivation.md
+    (RS.4)-(RS.6); theory/symmetric-perceptron/derivation.md (RS.1), (RS.2); with a teacher
+    theory/teacher-student-perceptron/derivation.md (RS.3)-(RS.5); Gardner & Derrida 1988; Krauth & Mezard 1989.
     """
     member("model", model, Model, "a Model such as Perceptron(alpha)")
     equations = Equations(model)

@@ -16,6 +16,7 @@ from physlearn.models import (
     Perceptron,
     Prior,
     Spherical,
+    Storage,
     SymmetricPerceptron,
     Teacher,
     Threshold,
@@ -335,6 +336,32 @@ def test_the_entropy_of_a_matched_student_counts_the_teachers_own_noise(noise):
     of_teacher = 2 * noise * np.trapezoid(G(noise * u) * np.exp(log_p) * log_p, u)
     # Differences of numbers of order one keep 1e-15; of the integral itself ten digits are asked.
     assert (point.free_entropy - point.entropy) / alpha == pytest.approx(of_teacher, rel=1e-10, abs=1e-14)
+
+
+class Careless(Channel):
+    """The sign, with a quotient that is zero over zero in the tail."""
+
+    def log_partition(self, label, mean, variance):
+        return log_H(-label * mean / np.sqrt(variance))
+
+    def gradient(self, label, mean, variance):
+        x = -label * mean / np.sqrt(variance)
+        with np.errstate(all="ignore"):
+            return label * G(x) / H(x) / np.sqrt(variance)
+
+    def curvature(self, label, mean, variance):
+        g = self.gradient(label, mean, variance)
+        return -g * (g + label * mean / variance)
+
+
+def test_a_channel_that_fails_in_the_tails_is_told_where():
+    for alpha, rule in ((1.6, Teacher()), (1.27, Storage())):
+        with pytest.raises(
+            InputError, match=r"^channel: got .*Careless.*, whose gradient is not finite at label"
+        ) as error:
+            with np.errstate(invalid="ignore"):
+                replica_symmetric(GeneralizedLinear(alpha, Careless(), rule=rule))
+        assert "\n" not in str(error.value)
 
 
 def test_a_soft_channel_hardens():
