@@ -356,11 +356,13 @@ class Careless(Channel):
 
 def test_a_channel_that_fails_in_the_tails_is_told_where():
     for alpha, rule in ((1.6, Teacher()), (1.27, Storage())):
-        with pytest.raises(
-            InputError, match=r"^channel: got .*Careless.*, whose gradient is not finite at label"
-        ) as error:
-            with np.errstate(invalid="ignore"):
-                replica_symmetric(GeneralizedLinear(alpha, Careless(), rule=rule))
+        with (
+            pytest.raises(
+                InputError, match=r"^channel: got .*Careless.*, whose gradient is not finite at label"
+            ) as error,
+            np.errstate(invalid="ignore"),
+        ):
+            replica_symmetric(GeneralizedLinear(alpha, Careless(), rule=rule))
         assert "\n" not in str(error.value)
 
 
