@@ -25,6 +25,7 @@ from physlearn.quadrature import G, H, log_H
 from physlearn.results import Status
 
 
+@dataclass(frozen=True)
 class Gaussian(Prior):
     """Independent standard normal weights, of no fixed norm."""
 
@@ -44,6 +45,7 @@ class Gaussian(Prior):
         return rng.standard_normal(N)
 
 
+@dataclass(frozen=True)
 class Ternary(Prior):
     """Weights -1, 0 and 1, each counted once."""
 
