@@ -5,15 +5,16 @@ unphysical. Open markers are simulations, with one standard error over the insta
 """
 
 import json
+import os
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import matplotlib
-import matplotlib.pyplot as plt
 import numpy as np
 
+from physlearn.folders import private_folder
 from physlearn.inputs import reject
 from physlearn.results import Status
 from physlearn.scan import read, resolve
@@ -22,6 +23,29 @@ if TYPE_CHECKING:
     import xarray
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+
+def _has_folders() -> bool:
+    """Whether matplotlib finds writable folders for its settings and fonts; without them it complains at length."""
+    if os.environ.get("MPLCONFIGDIR") or not sys.platform.startswith("linux"):
+        return True
+    try:
+        for variable, default in (("XDG_CONFIG_HOME", ".config"), ("XDG_CACHE_HOME", ".cache")):
+            folder = Path(os.environ.get(variable) or Path.home() / default, "matplotlib")
+            folder.mkdir(parents=True, exist_ok=True)
+            if not os.access(folder, os.W_OK):
+                return False
+    except (OSError, RuntimeError):  # the latter where there is no home at all
+        return False
+    return True
+
+
+# Matplotlib looks for its folders as soon as it is imported.
+if not _has_folders():
+    os.environ["MPLCONFIGDIR"] = private_folder("matplotlib")
+
+import matplotlib  # noqa: E402
+import matplotlib.pyplot as plt  # noqa: E402
 
 __all__ = ["curves", "finite_size", "phase_diagram", "plot_study"]
 
@@ -217,6 +241,8 @@ def _draw_theory(ax: "Axes", theory: "xarray.Dataset", variable: str, x: str, pr
     if "free_entropy" in theory and len(branches) > 1:
         best = np.nanmax([np.where(np.isfinite(data["free_entropy"]), data["free_entropy"], -np.inf)
                           for _, data in branches], axis=0)  # fmt: skip
+    shown = theory[variable].values[np.isfinite(theory[variable].values)]
+    visible = 0.01 * np.ptp(shown) if shown.size else 0.0
     for k, (name, data) in enumerate(branches):
         loads, values = data[x].values, data[variable].values
         sound = np.isfinite(values)
@@ -230,8 +256,29 @@ def _draw_theory(ax: "Axes", theory: "xarray.Dataset", variable: str, x: str, pr
         near = ~sound | np.append(~sound[1:], False) | np.insert(~sound[:-1], 0, False)
         label = ", ".join(part for part in (prefix, name) if part)
         colour = LINES[k % len(LINES)]
-        ax.plot(loads, np.where(near, values, np.nan), ls=(0, (4, 2)), lw=1.2, color=colour, zorder=1.5)
-        ax.plot(loads, np.where(sound, values, np.nan), ls="-", color=colour, label=label, zorder=1.6)
+        jumps = _jumps(loads, values, visible)
+        loads, dashed, solid = (
+            np.insert(np.asarray(line, dtype=float), jumps, np.nan)
+            for line in (loads, np.where(near, values, np.nan), np.where(sound, values, np.nan))
+        )
+        ax.plot(loads, dashed, ls=(0, (4, 2)), lw=1.2, color=colour, zorder=1.5)
+        ax.plot(loads, solid, ls="-", color=colour, label=label, zorder=1.6)
+
+
+def _jumps(x: np.ndarray, y: np.ndarray, visible: float) -> np.ndarray:
+    """Indices of the points that a jump separates from the point before.
+
+    A jump changes by more than `visible`, and by more than a continuous line may that is as singular as a square
+    root: next to a step of width h that changes by c, a step of width w changes by c/(sqrt(1 + h/w) - 1) at the
+    most. The first and the last step have a neighbour on one side only, which can't tell, and are never jumps.
+    """
+    width = np.abs(np.diff(x.astype(float)))
+    with np.errstate(invalid="ignore"):
+        change = np.abs(np.diff(y))
+        left = change[:-2] / (np.sqrt(1 + width[:-2] / width[1:-1]) - 1)
+        right = change[2:] / (np.sqrt(1 + width[2:] / width[1:-1]) - 1)
+        jump = change[1:-1] > np.maximum(visible, 1.25 * np.maximum(left, right))
+    return np.flatnonzero(jump) + 2
 
 
 def _branches(theory: "xarray.Dataset") -> "Iterator[tuple[str, xarray.Dataset]]":

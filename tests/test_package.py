@@ -139,7 +139,8 @@ for folder in (package, package / "kernels", pathlib.Path.home()):
         continue
     raise SystemExit(f"{{folder}} can be written to: this would test nothing")
 {SOLVE}
-print(package, os.environ["NUMBA_CACHE_DIR"])
+import physlearn.plotting
+print(package, os.environ["NUMBA_CACHE_DIR"], os.environ["MPLCONFIGDIR"])
 """
 
 
@@ -152,32 +153,35 @@ def test_read_only_install_without_a_home_works(tmp_path):
         folder.chmod(0o555)
     environment = {"PYTHONPATH": str(site), "HOME": str(home), "XDG_CACHE_HOME": str(home)}
     environment |= {"TMPDIR": str(temporary), "NUMBA_CACHE_DIR": ""}
+    environment |= {"XDG_CONFIG_HOME": "", "MPLCONFIGDIR": ""}
     command = (sys.executable, "-c", AS_ANYBODY, "-c", ON_READ_ONLY_GROUND)
     done = run(*command, cwd=temporary, env=environment, check=False)
     if done.returncode == 77:
         pytest.skip("this root cannot give up its right to write everywhere")
     assert done.returncode == 0, done.stderr
-    package, cache = (Path(path) for path in done.stdout.split())
+    assert done.stderr == ""
+    package, *caches = (Path(path) for path in done.stdout.split())
     assert package == site / "physlearn"
-    assert cache.parent == temporary
-    assert cache.stat().st_mode & 0o777 == 0o700
-    assert list(cache.rglob("*.nbc"))
+    for cache, content in zip(caches, ("*.nbc", "fontlist*.json"), strict=True):
+        assert cache.parent == temporary
+        assert cache.stat().st_mode & 0o777 == 0o700
+        assert list(cache.rglob(content))
     assert run(*command, cwd=temporary, env=environment).stdout == done.stdout
 
 
 @pytest.mark.parametrize("trap", ["writable by others", "a link"])
 def test_cache_folder_that_others_could_fill_is_not_used(tmp_path, monkeypatch, trap):
-    from physlearn import kernels
+    from physlearn import folders
 
-    monkeypatch.setattr(kernels.tempfile, "tempdir", str(tmp_path))
-    expected = Path(kernels._private_folder())
-    assert kernels._private_folder() == str(expected)
+    monkeypatch.setattr(folders.tempfile, "tempdir", str(tmp_path))
+    expected = Path(folders.private_folder("numba"))
+    assert folders.private_folder("numba") == str(expected)
     if trap == "a link":
         expected.rename(tmp_path / "elsewhere")
         expected.symlink_to(tmp_path / "elsewhere")
     else:
         expected.chmod(0o777)
-    chosen = Path(kernels._private_folder())
+    chosen = Path(folders.private_folder("numba"))
     assert chosen != expected
     assert chosen.stat().st_mode & 0o777 == 0o700
 

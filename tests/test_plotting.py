@@ -127,6 +127,40 @@ def test_branches_are_dashed_where_they_are_not_the_equilibrium(theory):
     assert np.isfinite(dashed[1].get_ydata()).tolist() == [True, True, True, False]
 
 
+def test_a_jump_of_a_branch_is_not_drawn():
+    """Fold at 1.5: the line falls like a square root, then the branch is gone; both sides are on the grid."""
+    loads = np.sort(np.append(np.linspace(0, 2, 41), [1.5 - 1e-6, 1.5 + 1e-6]))
+    fold = np.where(loads < 1.5, 0.5 + np.sqrt(np.maximum(1.5 - loads, 0)), 0)
+    rounding = 1e-14 * np.random.default_rng(0).standard_normal(len(loads))
+    smooth = np.sqrt(np.maximum(loads - 0.5, 0))
+    lines = xarray.Dataset(
+        {
+            "error": (("theory", "alpha"), [fold, smooth, rounding]),
+            "stability": (("theory", "alpha"), np.where(loads < 1.5, -1.0, 1.0) * np.ones((3, 1))),
+        },
+        coords={"theory": ["fold", "smooth", "rounding"], "alpha": loads},
+    )
+    ax = plotting.curves(theory=lines, variable="error")
+    places = []
+    for line in ax.get_lines():
+        x, y = line.get_data()
+        places.append(x[np.flatnonzero(np.isnan(x)) - 1].tolist())
+        drawn = np.isfinite(x[1:] + x[:-1] + y[1:] + y[:-1])
+        assert np.abs(np.diff(y)[drawn]).max() < 0.25
+    below = [1.5 - 1e-6]
+    assert places == [below, below, [], [], [], []]
+
+
+@pytest.mark.parametrize("n", [20, 57, 200])
+def test_a_jump_between_two_points_of_an_even_grid_is_seen_too(n):
+    loads = np.linspace(0, 2, n)
+    for fold in (1.2, 1.493):
+        values = np.where(loads < fold, 0.3 + 0.2 * np.sqrt(np.maximum(fold - loads, 0)), 0)
+        assert plotting._jumps(loads, values, 0.01).tolist() == [np.searchsorted(loads, fold)]
+        continuous = np.sqrt(np.maximum(fold - loads, 0))
+        assert plotting._jumps(loads, continuous, 0.01).tolist() == []
+
+
 def test_unstable_and_unphysical_pieces_of_a_single_branch_are_dashed(theory):
     single = theory.sel(theory="low").drop_vars("theory")
     single["status"][2] = Status.CONVERGED.code
