@@ -96,7 +96,7 @@ def finite_size_threshold(loads, sizes, successes, *, exponent, rng, n_bootstrap
     Parameters
     ----------
     loads : array_like, shape (n_loads,) or (n_sizes, n_loads)
-        Increasing; the realised ones may differ from size to size.
+        In any order; the realised ones may differ from size to size.
     sizes : array_like, shape (n_sizes,)
         At least two.
     successes : array_like of 0 and 1, shape (n_sizes, n_loads, n_instances)
@@ -136,6 +136,8 @@ def finite_size_threshold(loads, sizes, successes, *, exponent, rng, n_bootstrap
 
 def _crossing(loads, outcome, rng, n_bootstrap) -> tuple[float, float, float]:
     """Crossing of one half, its error, the width of the rise; outcome has shape (n_loads, n_instances)."""
+    order = np.argsort(loads, kind="stable")
+    loads, outcome = loads[order], outcome[order]
     n = outcome.shape[1]
     resampled = rng.multinomial(n, np.full(n, 1 / n), size=n_bootstrap)
     crossings, widths = _logistic_fit(loads, np.vstack([outcome.sum(axis=1), resampled @ outcome.T]), n)

@@ -103,6 +103,18 @@ def test_realised_loads_may_differ_from_size_to_size():
     assert abs(fit.threshold.mean - LIMIT) < 4 * fit.threshold.error
 
 
+def test_the_order_of_the_loads_does_not_matter():
+    loads = np.array([1.0, 1.4, 1.8, 2.2])
+    successes = outcomes(np.random.default_rng(5), 20, loads, spread=0.01)
+    order = [2, 0, 3, 1]
+    fits = [
+        finite_size_threshold(x, SIZES, y, exponent=EXPONENT, rng=0)
+        for x, y in ((loads, successes), (loads[order], successes[:, order]))
+    ]
+    assert fits[0].threshold == fits[1].threshold
+    assert np.array_equal(fits[0].errors, fits[1].errors)
+
+
 @pytest.mark.parametrize(
     ("change", "field"),
     [
