@@ -1,9 +1,12 @@
 """The command ``physlearn``."""
 
 import argparse
+import contextlib
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,16 +24,17 @@ examples:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code (2: bad input, 1: failed task, 130: stopped by Ctrl-C)."""
+    """Run the command line and return its exit code (2: bad input, 1: failed task, 130 or 143: stopped)."""
     options = _parser().parse_args(arguments)
     try:
-        return options.function(options)
+        with _terminable():
+            return options.function(options)
     except InputError as error:
         return _tell(error, 2)
-    except KeyboardInterrupt:
-        return _tell(
-            "stopped; what was finished has been kept, and the same command goes on from there.", 130
-        )
+    except KeyboardInterrupt as error:
+        kept = "what was finished has been kept, and the same command goes on from there."
+        notes = getattr(error, "__notes__", [])
+        return _tell("stopped; " + (" ".join(notes) or kept), 143 if isinstance(error, Terminated) else 130)
     except BrokenPipeError:
         # The reader of a pipe has left; nothing is to be told, not even by the interpreter's last flush.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -39,8 +43,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from physlearn.scan import TaskError
 
         if isinstance(error, TaskError):
-            return _tell(error, 1)
+            return _tell(" ".join([str(error), *getattr(error, "__notes__", [])]), 1)
         raise
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, as batch systems send it when the time is up: handled as Ctrl-C is."""
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM raise `Terminated`, once: what is finished can then be written."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may set handlers
+        return
+
+    def terminate(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise Terminated
+
+    previous = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL if previous is None else previous)
 
 
 def _tell(sentence: object, code: int) -> int:
@@ -81,7 +107,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _scan(options: argparse.Namespace) -> int:
-    if integer("--jobs", options.jobs) == 0:
+    if integer("--jobs", options.jobs) < 1 and options.jobs != -1:
         raise reject("--jobs", options.jobs, "a number of processes >= 1, or -1 for one a core")
     if options.max_runtime is not None:
         number("--max-runtime", options.max_runtime, at_least=0)

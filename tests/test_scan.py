@@ -11,9 +11,10 @@ import xarray
 from physlearn import Binary, Perceptron, Scan, Status, Teacher
 from physlearn.inputs import InputError
 from physlearn.random import streams
-from physlearn.scan import TaskError
+from physlearn.scan import TaskError, engine, read
 from physlearn.scan.engine import run_task
-from physlearn.scan.storage import describe
+from physlearn.scan.storage import describe, write
+from physlearn.scan.tables import with_error
 
 AXES = {"alpha": [0.5, 1.0, 1.5], "N": [5, 9]}
 
@@ -172,6 +173,44 @@ def test_an_interrupted_run_keeps_what_is_finished(tmp_path, monkeypatch):
     assert len(calls) == 16 + (18 - 7) + 18
 
 
+def test_a_run_is_written_while_it_goes_on_and_keeps_its_start(tmp_path, monkeypatch):
+    monkeypatch.setattr(engine, "WRITE_EVERY", 0.0)
+    stored = []
+
+    def killed(task, point, seed, index):
+        if (tmp_path / "result.nc").exists():
+            stored.append(int((read(tmp_path / "result.nc")["status"] == Status.DONE.code).sum()))
+        return run_task(task, point, seed, index)
+
+    monkeypatch.setattr(engine, "run_task", killed)
+    scan().run(tmp_path, max_runtime=0)
+    data = read(tmp_path / "result.nc")
+    write(data.assign_attrs(start="2020-01-01T00:00:00+00:00"), tmp_path / "result.nc")
+    assert scan().run(tmp_path).attrs["start"] == "2020-01-01T00:00:00+00:00"
+    assert stored == list(range(18))
+
+
+def test_a_failure_to_write_does_not_hide_the_failure_before_it(tmp_path, monkeypatch):
+    def full(*_):
+        raise InputError("out: the disk is full.")
+
+    def fails_on_a_full_disk(point, streams):
+        monkeypatch.setattr(engine, "write", full)
+        raise ZeroDivisionError("no luck")
+
+    with pytest.raises(TaskError, match="no luck") as caught:
+        scan(fails_on_a_full_disk).run(tmp_path)
+    assert "the disk is full" in caught.value.__notes__[0]
+
+
+def test_the_table_shows_no_noise():
+    assert with_error(0.12342, 0.0012) == "0.1234(12)"
+    assert with_error(0.5, np.inf) == "0.5"
+    assert with_error(-3e-10, np.inf) == with_error(3e-10, 0.0) == with_error(2e-9, 1e-9) == "0"
+    assert with_error(0.5, 1e-9) == "0.5"
+    assert with_error(np.nan, 0.1) == "-"
+
+
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_a_task_that_raises_names_its_point(n_jobs):
     with pytest.raises(TaskError, match=r"alpha = 1\.0, N = 9, instance .: ZeroDivisionError: no luck"):
@@ -197,6 +236,8 @@ def test_tasks_run_on_one_thread(n_jobs):
         ({"axes": {"alpha": [1.0, 1.0]}}, "axes.alpha"),
         ({"axes": {"alpha": [1.0, np.nan]}}, "axes.alpha"),
         ({"axes": {"alpha": "many"}}, "axes.alpha"),
+        ({"axes": {"N": [10**400, 5]}}, "axes.N"),
+        ({"axes": {"N": [10**21, 5]}}, "axes.N"),
         ({"axes": {"status": [1]}}, "axes"),
         ({"task": "draw"}, "task"),
         ({"alpha": 1.0}, "constants.alpha"),
@@ -208,7 +249,11 @@ def test_bad_scans_are_refused_in_a_sentence(arguments, field):
 
 
 def test_bad_runs_are_refused_in_a_sentence(tmp_path):
-    for arguments, field in (({"n_jobs": 0}, "n_jobs"), ({"max_runtime": -1.0}, "max_runtime")):
+    for arguments, field in (
+        ({"n_jobs": 0}, "n_jobs"),
+        ({"n_jobs": -3}, "n_jobs"),
+        ({"max_runtime": -1.0}, "max_runtime"),
+    ):
         with pytest.raises(InputError, match=f"^{field}: got"):
             scan().run(**arguments)
     (tmp_path / "result.nc").write_bytes(b"not NetCDF")

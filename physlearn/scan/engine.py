@@ -3,6 +3,7 @@
 import contextlib
 import datetime
 import json
+import math
 import sys
 import time
 import warnings
@@ -16,13 +17,16 @@ import numpy as np
 from physlearn.inputs import InputError, integer, number, reject
 from physlearn.random import Streams, streams
 from physlearn.results import Status
-from physlearn.scan.storage import describe, difference, provenance, read, write
+from physlearn.scan.storage import check_directory, describe, difference, provenance, read, write
 from physlearn.scan.variables import annotate
 
 if TYPE_CHECKING:
     import xarray
 
 Task = Callable[[dict[str, Any], Streams], Mapping[str, Any]]
+
+# A run that is killed loses no more than this, in seconds.
+WRITE_EVERY = 30.0
 
 
 class TaskError(RuntimeError):
@@ -99,7 +103,7 @@ class Scan:
             Directory of ``result.nc``. What it holds of this very scan is kept, and only the rest is
             computed; the result of another scan is refused.
         n_jobs : int
-            Worker processes, as in joblib: -1 for all cores, None for what ``joblib.parallel_config`` says.
+            Worker processes: -1 for all cores, None for what ``joblib.parallel_config`` says.
         max_runtime : float, optional
             No task starts after this many seconds; points left out are NaN and have the status NOT_RUN.
         progress : bool, optional
@@ -114,31 +118,55 @@ class Scan:
         """
         if max_runtime is not None:
             number("max_runtime", max_runtime, at_least=0)
-        if n_jobs is not None and integer("n_jobs", n_jobs) == 0:
+        if n_jobs is not None and integer("n_jobs", n_jobs) < 1 and n_jobs != -1:
             raise reject("n_jobs", n_jobs, "a number of processes >= 1, or -1 for all cores")
-        start = datetime.datetime.now(datetime.UTC)
+        start = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         path = None if out is None else Path(out) / "result.nc"
         table = _Table(self.shape)
-        if path is not None and path.exists():
-            stored = read(path)
-            self._check_same(path, stored)
+        stored = None if path is None else self.stored(path.parent)
+        if stored is not None:
             table.take(stored)
+            if table.is_full:
+                return stored
+            start = stored.attrs.get("start", start)
         elif path is not None:
             # Before the work rather than after it: is the directory one that can be written?
             write(self._dataset(table, start), path)
-        if table.is_full and path is not None:
-            return stored
         todo = self._order(
             [tuple(index) for index in np.argwhere(table.status == Status.NOT_RUN.code).tolist()]
         )
+        written = time.monotonic()
         try:
             for index, values in self._results(todo, n_jobs, max_runtime, progress):
                 table.put(index, values)
-        finally:
-            dataset = self._dataset(table, start)
+                if path is not None and time.monotonic() - written >= WRITE_EVERY:
+                    write(self._dataset(table, start), path)
+                    written = time.monotonic()
+        except BaseException as error:
             if path is not None:
-                write(dataset, path)
+                self._rescue(table, start, path, error)
+            raise
+        dataset = self._dataset(table, start)
+        if path is not None:
+            write(dataset, path)
         return dataset
+
+    def stored(self, out: str | Path) -> "xarray.Dataset | None":
+        """What the directory `out` holds of this scan; an `InputError` if it can't be written or holds another."""
+        path = Path(out) / "result.nc"
+        check_directory(path.parent)
+        if not path.exists():
+            return None
+        stored = read(path)
+        self._check_same(path, stored)
+        return stored
+
+    def _rescue(self, table: "_Table", start: str, path: Path, error: BaseException) -> None:
+        """Write what is finished; where that fails too, `error` says so and stays the one that is raised."""
+        try:
+            write(self._dataset(table, start), path)
+        except Exception as second:
+            error.add_note(f"What was finished since the last writing is lost: {second}")
 
     def _order(self, todo: list[tuple[int, ...]]) -> list[tuple[int, ...]]:
         """Large systems first, so that no worker ends alone with the longest task."""
@@ -172,11 +200,18 @@ class Scan:
         hidden = not (sys.stderr.isatty() if progress is None else progress)
         parallel = joblib.Parallel(n_jobs=n_jobs, return_as="generator_unordered")
         with tqdm(total=len(todo), disable=hidden, unit="task", smoothing=0.05) as bar:
-            for result in parallel(tasks()):
-                bar.update()
-                yield result
+            results = parallel(tasks())
+            try:
+                for result in results:
+                    bar.update()
+                    yield result
+            finally:
+                with warnings.catch_warnings():
+                    # Of a stopped run, joblib warns at length that some tasks were in vain.
+                    warnings.simplefilter("ignore")
+                    results.close()
 
-    def _dataset(self, table: "_Table", start: datetime.datetime) -> "xarray.Dataset":
+    def _dataset(self, table: "_Table", start: str) -> "xarray.Dataset":
         import xarray
 
         dims = (*self.axes, "instance")
@@ -195,7 +230,7 @@ class Scan:
             "configuration": json.dumps(self.configuration),
             "seed": self.seed,
             **provenance(),
-            "start": start.isoformat(timespec="seconds"),
+            "start": start,
             "end": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         }
         return annotate(xarray.Dataset(data, coords=coords, attrs=attrs))
@@ -288,11 +323,13 @@ def _axis(name: Any, values: Any) -> tuple[Any, ...]:
         raise reject(f"axes.{name}", values, allowed)
     values = tuple(value.item() if isinstance(value, np.generic) else value for value in values)
     strings = all(isinstance(value, str) for value in values)
-    numbers = all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in values)
-    if (
-        not values
-        or not (strings or (numbers and np.isfinite(values).all()))
-        or len(set(values)) < len(values)
-    ):
+    if not values or not (strings or all(map(_is_finite, values))) or len(set(values)) < len(values):
         raise reject(f"axes.{name}", list(values), allowed)
     return values
+
+
+def _is_finite(value: Any) -> bool:
+    """Whether `value` is a finite number; an integer must fit into 64 bits, as files need."""
+    if isinstance(value, int):
+        return not isinstance(value, bool) and abs(value) < 2**63
+    return isinstance(value, float) and math.isfinite(value)

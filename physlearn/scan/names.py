@@ -1,9 +1,9 @@
 """From names in TOML to classes and functions: members of ``physlearn.<family>.__all__``, nothing else."""
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from physlearn.inputs import InputError, reject
 
@@ -15,22 +15,32 @@ def _public(family: str) -> dict[str, Any]:
     return {name: getattr(module, name) for name in module.__all__}
 
 
-def resolve(field: str, name: Any, families: tuple[str, ...] = FAMILIES) -> Callable[..., Any]:
-    """The public function that a name such as ``"meanfield.capacity"`` stands for, or an `InputError`."""
+def resolve(
+    field: str,
+    name: Any,
+    families: tuple[str, ...] = FAMILIES,
+    fits: Callable[[Callable[..., Any]], bool] = inspect.isfunction,
+) -> Callable[..., Any]:
+    """The public function that a name such as ``"meanfield.capacity"`` stands for, or an `InputError`.
+
+    Only functions that `fits` holds true of are allowed.
+    """
     family, _, member = name.partition(".") if isinstance(name, str) else ("", "", "")
     functions = {
         f"{known}.{key}": value
         for known in families
         if family in (known, "") or family not in families
         for key, value in _public(known).items()
-        if inspect.isfunction(value)
+        if inspect.isfunction(value) and fits(value)
     }
     if not isinstance(name, str) or name not in functions or not member:
         raise reject(field, name, "one of " + ", ".join(sorted(functions)))
     return functions[name]
 
 
-def construct(field: str, table: Any, kind: type | None = None, family: str = "models") -> Any:
+def construct(
+    field: str, table: Any, kind: type | tuple[type, ...] | None = None, family: str = "models"
+) -> Any:
     """The object that a table ``{class = "Perceptron", alpha = 0.5}`` describes; values may be such tables.
 
     Parameters
@@ -39,19 +49,18 @@ def construct(field: str, table: Any, kind: type | None = None, family: str = "m
         Where the table stands, for messages: ``"model"``, ``"solver.amp"``.
     table : mapping
         ``class`` and the class's keyword arguments.
-    kind : type, optional
-        What the class must be derived from.
+    kind : type or tuple of types, optional
+        What the class must be, or be derived from.
     family : str
         Where the class is looked up: a member of ``physlearn.<family>.__all__``.
     """
     if not isinstance(table, Mapping):
         raise reject(field, table, 'a table with a class, such as {class = "Perceptron"}')
+    public = {name: value for name, value in _public(family).items() if inspect.isclass(value)}
     classes = {
         name: value
-        for name, value in _public(family).items()
-        if inspect.isclass(value)
-        and not inspect.isabstract(value)
-        and (kind is None or _is_made_from(value, kind))
+        for name, value in public.items()
+        if not _is_base(value, public.values()) and (kind is None or issubclass(value, kind))
     }
     name = table.get("class")
     if not isinstance(name, str) or name not in classes:
@@ -73,7 +82,8 @@ def call(field: str, function: Callable[..., Any], arguments: Any, /, **given: A
             raise reject(
                 f"{field}.{key}", value, f"one of {', '.join(parameters)} as keys of {function.__name__}"
             )
-    filled = {key: _filled(f"{field}.{key}", value) for key, value in arguments.items()}
+    kinds = _kinds(function)
+    filled = {key: _filled(f"{field}.{key}", value, kinds.get(key)) for key, value in arguments.items()}
     filled = {key: value for key, value in given.items() if key in parameters} | filled
     missing = [
         key
@@ -90,11 +100,30 @@ def call(field: str, function: Callable[..., Any], arguments: Any, /, **given: A
         raise reject(field, dict(arguments), f"arguments that {function.__name__} takes ({error})") from error
 
 
-def _filled(field: str, value: Any) -> Any:
+def _filled(field: str, value: Any, kind: tuple[type, ...] | None = None) -> Any:
     if isinstance(value, Mapping):
-        return construct(field, value)
+        return construct(field, value, kind)
     return tuple(_filled(field, item) for item in value) if isinstance(value, list) else value
 
 
-def _is_made_from(value: type, kind: type) -> bool:
-    return issubclass(value, kind) and value is not kind
+def _kinds(function: Callable[..., Any]) -> dict[str, tuple[type, ...]]:
+    """The classes of the library that each parameter is annotated with, where it is."""
+    try:
+        hints = get_type_hints(function if inspect.isfunction(function) else function.__init__)
+    except NameError:  # an annotation for type checkers only
+        return {}
+    kinds = {}
+    for key, hint in hints.items():
+        options = [item for item in get_args(hint) or (hint,) if inspect.isclass(item)]
+        own = tuple(item for item in options if item.__module__.startswith("physlearn."))
+        if own:
+            kinds[key] = own
+    return kinds
+
+
+def _is_base(value: type, others: Iterable[type]) -> bool:
+    """Whether `value` is there to be derived from: an abstract class, or the root of a family."""
+    is_root = value.__bases__ == (object,)
+    return inspect.isabstract(value) or (
+        is_root and any(issubclass(other, value) and other is not value for other in others)
+    )

@@ -44,6 +44,17 @@ def _write(path: str | Path, save: Callable[[Path], Any]) -> Path:
     return path
 
 
+def check_directory(path: str | Path) -> None:
+    """Raise unless the directory `path` can be written, or made; nothing is made yet."""
+    path = Path(path)
+    allowed = "a directory that can be written"
+    there = next(place for place in (path, *path.absolute().parents) if place.exists())
+    if not there.is_dir():
+        raise reject("out", str(path), f"{allowed} ({there} is not a directory)")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise reject("out", str(path), f"{allowed} ({there} is read-only here)")
+
+
 def read(path: str | Path) -> "xarray.Dataset":
     """The dataset stored under `path`, in memory."""
     import xarray

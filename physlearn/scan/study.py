@@ -4,7 +4,7 @@ import dataclasses
 import inspect
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from physlearn.inputs import InputError, integer, member, number, reject
+from physlearn.inputs import InputError, choice, integer, member, number, reject
 from physlearn.models import Model
 from physlearn.scan.engine import Scan, run_task
+from physlearn.scan.figures import check_figure
 from physlearn.scan.names import call, construct, resolve
 from physlearn.scan.storage import write, write_text
-from physlearn.scan.variables import annotate
+from physlearn.scan.variables import OUTCOMES, annotate
 from physlearn.solvers import Solver
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ _KEYS = {
 }
 _REQUIRED = ("question", "seed", "measure", "instances", "model", "axes", "solver")
 _NAMED = ("solver", "theory", "threshold")
+_LARGEST = 10_000_000  # more weights than any instance here can have patterns for
 _IN_WORDS = {str: "a string", int: "an integer", list: "a list", dict: "a table"}
 
 
@@ -96,6 +98,8 @@ class Study:
         measure = content["measure"]
         if not measure or not all(isinstance(name, str) for name in measure):
             raise reject("measure", measure, "a list of names of observables")
+        if len(set(measure)) < len(measure):
+            raise reject("measure", measure, "names of observables, each of them once")
         axes = {name: _grid(f"axes.{name}", values) for name, values in content["axes"].items()}
         for name in ("alpha", "N"):
             if name not in axes:
@@ -105,7 +109,7 @@ class Study:
             name: construct(f"solver.{name}", _with_axes(table, axes, "solvers"), Solver, "solvers")
             for name, table in entries.items()
         }
-        for name in ("solver", "instance"):
+        for name in ("solver", "solvers", "model", "measure", "instance", "status"):
             if name in axes:
                 raise reject(
                     f"axes.{name}", axes[name], "axes that are N and fields of the model or a solver"
@@ -155,33 +159,40 @@ class Study:
             if refusal:
                 raise InputError(f"solver.{name}: {refusal}")
         self._check_theory()
+        self._check_finite_size()
+        if "figure" in self.configuration:
+            figure = self.configuration["figure"]
+            _only("figure", figure, {"call": str, "arguments": dict}, ("call",))
+            variables = (*self.configuration["measure"], "load")
+            against = [name for name in scan.axes if name not in ("N", "solver")]
+            check_figure(figure, variables, list(scan.constants["solvers"]), against)
 
     def _sample_nothing(self, N: Any) -> None:
         """Let the model check N, on an instance without patterns."""
-        self.model.with_alpha(1e-12).sample(integer("N", N, at_least=1), 0)
+        self.model.with_alpha(1e-12).sample(integer("N", N, at_least=1, at_most=_LARGEST), 0)
 
     def _check_theory(self) -> None:
         for name, entry in _by_name("theory", self.configuration.get("theory", [])).items():
             _only(f"theory.{name}", entry, {"call": str, "arguments": dict, "num": int}, ("call",))
-            resolve(f"theory.{name}.call", entry["call"], ("meanfield",))
+            _function_and_arguments(f"theory.{name}", entry)
             integer(f"theory.{name}.num", entry.get("num", 2), at_least=2)
         thresholds = _by_name("threshold", self.configuration.get("threshold", []))
         for name, entry in thresholds.items():
             _only(f"threshold.{name}", entry, {"call": str, "arguments": dict}, ("call",))
-            resolve(f"threshold.{name}.call", entry["call"], ("meanfield",))
-        if "finite_size" in self.configuration:
-            entry = self.configuration["finite_size"]
-            _only("finite_size", entry, {"variable": str, "solver": str, "exponent": float}, ("variable",))
-            if entry["variable"] not in self.configuration["measure"]:
-                raise reject("finite_size.variable", entry["variable"], "one of those that are measured")
-            names = list(_by_name("solver", self.configuration["solver"]))
-            if entry.get("solver", names[0]) not in names:
-                raise reject("finite_size.solver", entry["solver"], "one of " + ", ".join(names))
-            number("finite_size.exponent", entry.get("exponent", 1.0), above=0)
-        if "figure" in self.configuration:
-            figure = self.configuration["figure"]
-            _only("figure", figure, {"call": str, "arguments": dict}, ("call",))
-            resolve("figure.call", figure["call"], ("plotting",))
+            _function_and_arguments(f"threshold.{name}", entry, _is_threshold)
+
+    def _check_finite_size(self) -> None:
+        if "finite_size" not in self.configuration:
+            return
+        entry = self.configuration["finite_size"]
+        _only("finite_size", entry, {"variable": str, "solver": str, "exponent": float}, ("variable",))
+        outcomes = [name for name in self.configuration["measure"] if name in OUTCOMES]
+        if entry["variable"] not in outcomes:
+            allowed = f"one of {', '.join(OUTCOMES)} that is measured"
+            raise reject("finite_size.variable", entry["variable"], allowed)
+        names = list(self.scan.constants["solvers"])
+        choice("finite_size.solver", entry.get("solver", names[0]), names)
+        number("finite_size.exponent", entry.get("exponent", 1.0), above=0)
 
     def check_measure(self) -> None:
         """Run every solver's smallest point; raise an `InputError` for an observable that none has."""
@@ -205,7 +216,8 @@ class Study:
         configuration.
         """
         out = Path(out)
-        # The theory comes first: what is wrong with it is then found before the long run.
+        # What is wrong with the directory or the theory is found before the long run.
+        self.scan.stored(out)
         theory = self.theory()
         self.check_measure()
         result = self.scan.run(out, n_jobs, max_runtime)
@@ -224,10 +236,11 @@ class Study:
         """The theory's curves along ``theory`` and the load, and its thresholds along ``threshold``."""
         import xarray
 
-        thresholds = {
-            name: call(f"threshold.{name}.arguments", *_function_and_arguments(entry), model=self.model)
-            for name, entry in _by_name("threshold", self.configuration.get("threshold", [])).items()
-        }
+        thresholds = {}
+        for name, entry in _by_name("threshold", self.configuration.get("threshold", [])).items():
+            function, arguments = _function_and_arguments(f"threshold.{name}", entry, _is_threshold)
+            load = call(f"threshold.{name}.arguments", function, arguments, model=self.model)
+            thresholds[name] = number(f"threshold.{name}", load)
         loads = np.array(list(thresholds.values()), dtype=float)
         curves = self._curves(loads)
         data = xarray.Dataset()
@@ -261,7 +274,7 @@ class Study:
             # The simulation's loads do too, so that tables compare without interpolating.
             grid = np.linspace(loads.min(), loads.max(), entry.get("num", 200))
             over = {**axes, "alpha": np.union1d(grid, np.concatenate([loads, sides]))}
-            function, arguments = _function_and_arguments(entry)
+            function, arguments = _function_and_arguments(f"theory.{name}", entry)
             given = {"function": function, "model": self.model, "over": over}
             curves[name] = call(f"theory.{name}.arguments", curve, arguments, **given)
         return curves
@@ -330,12 +343,16 @@ def _only(field: str, table: Any, kinds: Mapping[str, type], required: tuple[str
         if kind is float:
             number(prefix + key, value)
         elif not isinstance(value, kind) or isinstance(value, bool):
-            raise reject(prefix + key, value, _IN_WORDS[kind])
+            raise reject(prefix + key, value, _in_words(prefix + key, kind))
     for key in required:
         if key not in table:
-            raise reject(
-                prefix + key, None, f"{_IN_WORDS.get(kinds[key], 'a value')}, which every study needs"
-            )
+            raise reject(prefix + key, None, f"{_in_words(prefix + key, kinds[key])}, which is needed here")
+
+
+def _in_words(field: str, kind: type) -> str:
+    if field in _NAMED:
+        return f"{'at least one table' if field in _REQUIRED else 'tables'} [[{field}]]"
+    return _IN_WORDS.get(kind, "a number")
 
 
 def _merged(base: Any, override: Any, field: str) -> Any:
@@ -373,8 +390,27 @@ def _by_name(field: str, entries: list[Any]) -> dict[str, dict[str, Any]]:
     return named
 
 
-def _function_and_arguments(entry: Mapping[str, Any]) -> tuple[Any, Mapping[str, Any]]:
-    return resolve("call", entry["call"], ("meanfield",)), entry.get("arguments", {})
+def _is_of_a_model(function: Callable[..., Any]) -> bool:
+    return next(iter(inspect.signature(function).parameters)) == "model"
+
+
+def _is_threshold(function: Callable[..., Any]) -> bool:
+    """Whether a load is what it may return: a single number."""
+    return inspect.signature(function).return_annotation in (float, "float")
+
+
+def _function_and_arguments(
+    field: str, entry: Mapping[str, Any], fits: Callable[..., bool] = _is_of_a_model
+) -> tuple[Callable[..., Any], dict[str, Any]]:
+    """The mean-field function that a table calls and its arguments, none of them unknown."""
+    function = resolve(f"{field}.call", entry["call"], ("meanfield",), fits)
+    arguments = entry.get("arguments", {})
+    allowed = [name for name in inspect.signature(function).parameters if name != "model"]
+    for key, value in arguments.items():
+        if key not in allowed:
+            what = ", ".join(allowed) or "no arguments"
+            raise reject(f"{field}.arguments.{key}", value, f"{what} for {function.__name__}")
+    return function, arguments
 
 
 def _grid(field: str, values: Any) -> list[Any]:

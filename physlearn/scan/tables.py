@@ -47,11 +47,10 @@ def with_error(value: float, error: float) -> str:
     """``0.1234(12)``: the error in units of the last digits shown, two of them."""
     if not np.isfinite(value):
         return "-"
-    if not np.isfinite(error) or error <= 0:
-        return f"{value:.4g}"
+    if not np.isfinite(error) or error < 1e-6:
+        # Below that it is the rounding of sums and the tolerance of solvers that one would read.
+        return f"{value:.4g}" if abs(value) >= 1e-6 else "0"
     digits = max(0, 1 - int(np.floor(np.log10(error))))
-    if digits > 6:
-        return f"{value:.0e}"
     return f"{value:.{digits}f}({error * 10**digits:.0f})"
 
 

@@ -37,6 +37,9 @@ VARIABLES = {
     "acceptance": ("fraction of proposals accepted", "1"),
 }
 
+# Those that are 0 or 1 in every instance, so that their mean is a rate.
+OUTCOMES = ("satisfiable", "solved", "recovered")
+
 
 def annotate(dataset: "xarray.Dataset") -> "xarray.Dataset":
     """`dataset` with long names and units where it had none."""

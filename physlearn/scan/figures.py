@@ -1,0 +1,75 @@
+"""What a study says of its figure, checked against the function that draws it, before anything is run."""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from physlearn.inputs import choice, integer, member, number, reject
+from physlearn.scan.names import resolve
+
+# What a study's data and axes give; the rest of a panel's keys are plotting's.
+_DATA = ("dataset", "theory", "extrapolation", "ax")
+
+
+def draws_studies(function: Callable[..., Any]) -> bool:
+    """Whether `function` takes a study's result, theory and extrapolation, and panels."""
+    parameters = list(inspect.signature(function).parameters)
+    return parameters[:3] == ["dataset", "theory", "extrapolation"] and "panels" in parameters
+
+
+def check_figure(
+    figure: Mapping[str, Any], variables: Sequence[str], solvers: Sequence[str], axes: Sequence[str]
+) -> None:
+    """Raise an `InputError` unless the table ``[figure]`` is one that can be drawn.
+
+    Parameters
+    ----------
+    figure : mapping
+        ``call`` and ``arguments``.
+    variables, solvers, axes : sequences of str
+        What the study measures, the names of its solvers, and what its panels may be drawn against.
+    """
+    draw = resolve("figure.call", figure["call"], ("plotting",), draws_studies)
+    arguments = figure.get("arguments", {})
+    _check_names("figure.arguments", arguments, draw)
+    if "columns" in arguments:
+        integer("figure.arguments.columns", arguments["columns"], at_least=1)
+    panels = arguments["panels"]
+    if not isinstance(panels, list) or not panels:
+        raise reject("figure.arguments.panels", panels, 'a list of tables such as {variable = "energy"}')
+    draw_panel = resolve("figure", "plotting.curves", ("plotting",))
+    for k, panel in enumerate(panels):
+        field = f"figure.arguments.panels[{k}]"
+        member(field, panel, dict, 'tables such as {variable = "energy"}')
+        _check_names(field, panel, draw_panel)
+        choice(f"{field}.variable", panel["variable"], variables)
+        if "solver" in panel or len(solvers) > 1:
+            choice(f"{field}.solver", panel.get("solver"), solvers)
+        if "x" in panel:
+            choice(f"{field}.x", panel["x"], axes)
+        for key in ("title", "theory_variable"):
+            if key in panel:
+                member(f"{field}.{key}", panel[key], str, "a string")
+        if "limits" in panel:
+            _check_limits(f"{field}.limits", panel["limits"])
+
+
+def _check_names(field: str, arguments: Any, function: Callable[..., Any]) -> None:
+    parameters = {
+        name: item for name, item in inspect.signature(function).parameters.items() if name not in _DATA
+    }
+    for name, value in member(field, arguments, dict, "a table").items():
+        if name not in parameters:
+            raise reject(f"{field}.{name}", value, "keys " + ", ".join(parameters))
+    for name, item in parameters.items():
+        if item.default is item.empty and name not in arguments:
+            raise reject(f"{field}.{name}", None, f"a value, since {function.__name__} needs it")
+
+
+def _check_limits(field: str, limits: Any) -> None:
+    allowed = "two increasing numbers"
+    if not isinstance(limits, list) or len(limits) != 2:
+        raise reject(field, limits, allowed)
+    low, high = (number(field, value) for value in limits)
+    if low >= high:
+        raise reject(field, limits, allowed)
