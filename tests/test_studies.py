@@ -1,6 +1,8 @@
 """Every study: its smoke profile runs through, its folder is complete, and its page says what its table says."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import matplotlib
@@ -85,6 +87,15 @@ def test_the_folder_is_complete_and_thin(study):
     for name in ("run.py", "figure.py"):
         assert len((study / name).read_text().splitlines()) <= 10
     assert plt.imread(study / "figure.png").std() > 0.05
+
+
+@pytest.mark.parametrize("study", STUDIES, ids=named)
+def test_drawing_without_data_gives_one_line(study):
+    command = [sys.executable, str(study / "figure.py")]
+    told = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (told.returncode, told.stdout) == (1, "")
+    assert told.stderr.startswith("usage: ")
+    assert told.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("study", STUDIES, ids=named)

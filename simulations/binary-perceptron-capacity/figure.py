@@ -5,4 +5,6 @@ from pathlib import Path
 
 from physlearn.plotting import plot_study
 
+if len(sys.argv) != 2:
+    sys.exit("usage: python figure.py DIR, the directory of a run's data")
 print(plot_study(sys.argv[1], Path(__file__).with_name("figure.png")))
