@@ -361,14 +361,15 @@ def _draw_thresholds(ax: "Axes", theory: "xarray.Dataset") -> None:
 
 
 def _legend(figure: "Figure", axes: "Iterable[Axes]") -> None:
-    """One legend for all panels: an entry for each label, and what a dashed line means where there is one."""
+    """One legend for the panels without one of their own; it says what a dashed line means, if there is one."""
     entries: dict[str, Any] = {}
     dashed = False
     for ax in axes:
         handles, labels = ax.get_legend_handles_labels()
-        entries |= {
-            label: handle for label, handle in zip(labels, handles, strict=True) if label not in entries
-        }
+        if ax.get_legend() is None:
+            entries |= {
+                label: handle for label, handle in zip(labels, handles, strict=True) if label not in entries
+            }
         dashed |= any(
             line.get_linestyle() == "--" and np.isfinite(line.get_ydata()).any() for line in ax.get_lines()
         )
@@ -385,7 +386,9 @@ def _legend(figure: "Figure", axes: "Iterable[Axes]") -> None:
     labels = lines + sizes
     if labels:
         handles = [entries[label] for label in labels]
-        figure.legend(handles, labels, loc="outside lower center", ncols=-(-len(labels) // 2))
+        figure.legend(
+            handles, labels, loc="outside lower center", ncols=-(-len(labels) // 2) if sizes else len(labels)
+        )
 
 
 def _label(data: "xarray.DataArray") -> str:

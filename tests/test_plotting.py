@@ -202,6 +202,18 @@ def test_a_phase_diagram_has_a_panel_for_each_entry(dataset, theory):
     assert labels == ["theory, low", "theory, high", dashed, "", "N = 11", "N = 101"]
 
 
+def test_a_panel_with_a_theory_of_its_own_has_a_legend_of_its_own(theory):
+    other = theory.assign_coords(theory=["third", "fourth"])
+    panels = [{"variable": "overlap"}, {"variable": "overlap", "theory": other}]
+    figure = plotting.phase_diagram(theory=theory, panels=panels)
+    own, shared = (
+        [text.get_text() for text in legend.get_texts()]
+        for legend in (figure.axes[1].get_legend(), figure.legends[0])
+    )
+    assert own == ["third", "fourth"]
+    assert shared == ["low", "high", "dashed: metastable, unstable or unphysical"]
+
+
 def test_unknown_names_are_refused(dataset, theory):
     for arguments, field in (
         ({"variable": "colour", "solver": "AMP"}, "variable"),
