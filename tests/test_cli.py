@@ -122,6 +122,10 @@ BROKEN = [
     ("N = [11, 15]", "N = [100000001, 101]", "axes.N"),
     ("N = [11, 15]", "N = [11, 15]\nmeasure = [1, 2]", "axes.measure"),
     ("N = [11, 15]", "N = [11, 15]\nmodel = [1, 2]", "axes.model"),
+    ("N = [11, 15]", "N = [11, 15]\nmargin = [0.0, 0.5]", "axes.margin"),
+    ("seed = 1", "seed = 100000000000000000000000", "seed"),
+    ("instances = 3", "instances = 1000000000000", "instances"),
+    ('call = "meanfield.bayes_optimal"', 'call = "meanfield.state_evolution"', "theory.uninformed.call"),
     ("[[solver]]", "[solver]", "solver: got .* allowed: at least one table \\[\\[solver\\]\\]"),
     ("[[solver]]", "[[theory]]", "solver: got None; allowed: at least one table \\[\\[solver\\]\\]"),
     (

@@ -62,8 +62,8 @@ class Scan:
     def __post_init__(self) -> None:
         if not callable(self.task):
             raise reject("task", self.task, "a function task(point, streams) -> dict")
-        integer("instances", self.instances, at_least=1)
-        integer("seed", self.seed, at_least=0)
+        integer("instances", self.instances, at_least=1, at_most=1_000_000)
+        integer("seed", self.seed, at_least=0, at_most=2**63 - 1)  # what a file's attribute holds
         if not isinstance(self.axes, Mapping) or not self.axes:
             raise reject("axes", self.axes, "at least one axis, a name with its values")
         object.__setattr__(self, "axes", {name: _axis(name, values) for name, values in self.axes.items()})

@@ -14,6 +14,7 @@ import numpy as np
 
 from physlearn.inputs import InputError, choice, integer, member, number, reject
 from physlearn.models import Model
+from physlearn.results import SaddlePoint
 from physlearn.scan.engine import Scan, run_task
 from physlearn.scan.figures import check_figure
 from physlearn.scan.names import call, construct, resolve
@@ -42,6 +43,7 @@ _KEYS = {
 _REQUIRED = ("question", "seed", "measure", "instances", "model", "axes", "solver")
 _NAMED = ("solver", "theory", "threshold")
 _LARGEST = 10_000_000  # more weights than any instance here can have patterns for
+_ANSWERS = (SaddlePoint, float, "SaddlePoint", "float")
 _IN_WORDS = {str: "a string", int: "an integer", list: "a list", dict: "a table"}
 
 
@@ -164,8 +166,8 @@ class Study:
             figure = self.configuration["figure"]
             _only("figure", figure, {"call": str, "arguments": dict}, ("call",))
             variables = (*self.configuration["measure"], "load")
-            against = [name for name in scan.axes if name not in ("N", "solver")]
-            check_figure(figure, variables, list(scan.constants["solvers"]), against)
+            self._check_plane("figure")
+            check_figure(figure, variables, list(scan.constants["solvers"]), ["alpha"])
 
     def _sample_nothing(self, N: Any) -> None:
         """Let the model check N, on an instance without patterns."""
@@ -186,6 +188,7 @@ class Study:
             return
         entry = self.configuration["finite_size"]
         _only("finite_size", entry, {"variable": str, "solver": str, "exponent": float}, ("variable",))
+        self._check_plane("finite_size")
         outcomes = [name for name in self.configuration["measure"] if name in OUTCOMES]
         if entry["variable"] not in outcomes:
             allowed = f"one of {', '.join(OUTCOMES)} that is measured"
@@ -193,6 +196,12 @@ class Study:
         names = list(self.scan.constants["solvers"])
         choice("finite_size.solver", entry.get("solver", names[0]), names)
         number("finite_size.exponent", entry.get("exponent", 1.0), above=0)
+
+    def _check_plane(self, key: str) -> None:
+        """Raise an `InputError` for an axis that figures and fits can't show."""
+        for name, values in self.scan.axes.items():
+            if name not in ("alpha", "N", "solver"):
+                raise reject(f"axes.{name}", list(values), f"alpha and N alone in a study with [{key}]")
 
     def check_measure(self) -> None:
         """Run every solver's smallest point; raise an `InputError` for an observable that none has."""
@@ -391,7 +400,9 @@ def _by_name(field: str, entries: list[Any]) -> dict[str, dict[str, Any]]:
 
 
 def _is_of_a_model(function: Callable[..., Any]) -> bool:
-    return next(iter(inspect.signature(function).parameters)) == "model"
+    """Whether it makes a curve along the load: a saddle point, or a number, of a model."""
+    signature = inspect.signature(function)
+    return next(iter(signature.parameters)) == "model" and signature.return_annotation in _ANSWERS
 
 
 def _is_threshold(function: Callable[..., Any]) -> bool:
