@@ -194,6 +194,13 @@ def test_two_solvers_of_one_name_are_refused(tmp_path, capsys):
     assert capsys.readouterr().err.startswith("physlearn: solver.name: got 'all'")
 
 
+def test_a_figure_of_another_axis_is_refused(tmp_path, capsys):
+    text = STUDY.replace('[finite_size]\nvariable = "solved"\nexponent = 1.0\n', "")
+    path = written(tmp_path, text.replace("N = [11, 15]", "N = [11, 15]\nmargin = [0.0, 0.5]"))
+    assert main(["scan", str(path)]) == 2
+    assert re.match(r"physlearn: axes\.margin: got .* with \[figure\]\.", capsys.readouterr().err)
+
+
 def test_an_unsupported_model_is_refused(tmp_path, capsys):
     path = written(
         tmp_path, STUDY.replace('class = "Perceptron"', 'class = "Perceptron"\nprior = {class = "Spherical"}')
