@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from catalogue import Probit
+from catalogue import Gaussian, Probit
 
 from physlearn.inputs import InputError
 from physlearn.meanfield import bayes_optimal, check_stationary, replica_symmetric
@@ -23,26 +23,6 @@ from physlearn.models import (
 )
 from physlearn.quadrature import G, H, log_H
 from physlearn.results import Status
-
-
-@dataclass(frozen=True)
-class Gaussian(Prior):
-    """Independent standard normal weights, of no fixed norm."""
-
-    norm = "free"
-    edges = ()
-
-    def log_partition(self, field, precision):
-        return field**2 / (2 * (1 + precision)) - np.log1p(precision) / 2
-
-    def mean(self, field, precision):
-        return field / (1 + precision)
-
-    def variance(self, field, precision):
-        return np.ones_like(field) / (1 + precision)
-
-    def sample(self, N, rng):
-        return rng.standard_normal(N)
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ import warnings
 
 import numpy as np
 import pytest
-from catalogue import Probit
+from catalogue import Gaussian, Probit
 from scipy.integrate import quad, simpson
-from test_saddle_points import Gaussian, Ternary
+from test_saddle_points import Ternary
 
 from physlearn.inputs import InputError
 from physlearn.meanfield import (
