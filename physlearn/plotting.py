@@ -273,11 +273,11 @@ def _jumps(x: np.ndarray, y: np.ndarray, visible: float) -> np.ndarray:
     most. The first and the last step have a neighbour on one side only, which can't tell, and are never jumps.
     """
     width = np.abs(np.diff(x.astype(float)))
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore"):
         change = np.abs(np.diff(y))
         left = change[:-2] / (np.sqrt(1 + width[:-2] / width[1:-1]) - 1)
         right = change[2:] / (np.sqrt(1 + width[2:] / width[1:-1]) - 1)
-        jump = change[1:-1] > np.maximum(visible, 1.25 * np.maximum(left, right))
+        jump = change[1:-1] > np.maximum(visible, 1.25 * np.fmax(left, right))
     return np.flatnonzero(jump) + 2
 
 

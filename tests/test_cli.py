@@ -161,6 +161,15 @@ BROKEN = [
     (PANEL, '{variable = "solved", limits = [1, 0]}', r"figure\.arguments\.panels\[0\]\.limits"),
     (PANEL, '{variable = "solved", solver = "some"}', r"figure\.arguments\.panels\[0\]\.solver"),
     ("arguments = {panels", "arguments = {columns = 0, panels", "figure.arguments.columns"),
+    ("arguments = {panels", "arguments = {columns = 1000000, panels", "figure.arguments.columns"),
+    ("num = 3", "num = 100000000000", "theory.uninformed.num"),
+    ("alpha = [0.5, 2.0]", "alpha = {start = 0.1, stop = 1.0, num = 1000000000000}", "axes.alpha.num"),
+    ("alpha = [0.5, 2.0]", "alpha = {start = 1e308, stop = -1e308, num = 3}", "axes.alpha"),
+    (
+        'class = "Enumeration"',
+        'class = "AMP"\n[profiles.wild]\naxes.damping = [0.0, 1.7]',
+        "axes.damping: got 1.7",
+    ),
 ]
 
 
@@ -178,7 +187,8 @@ def test_a_broken_study_gets_one_sentence(tmp_path, monkeypatch, capsys, old, ne
     assert STUDY.count(old) == 1
     path = written(tmp_path, STUDY.replace(old, new))
     monkeypatch.chdir(tmp_path)
-    assert main(["scan", str(path), "--profile", "one", "--jobs", "1"] if "profiles" in field else
+    profile = "wild" if "wild" in new else "one" if "profiles" in field else None
+    assert main(["scan", str(path), "--profile", profile, "--jobs", "1"] if profile else
                 ["scan", str(path), "--jobs", "1"]) == 2  # fmt: skip
     message = capsys.readouterr().err
     assert re.match(f"physlearn: {field}", message)

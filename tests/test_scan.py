@@ -194,13 +194,35 @@ def test_a_failure_to_write_does_not_hide_the_failure_before_it(tmp_path, monkey
     def full(*_):
         raise InputError("out: the disk is full.")
 
-    def fails_on_a_full_disk(point, streams):
+    def run_task(*_):
         monkeypatch.setattr(engine, "write", full)
-        raise ZeroDivisionError("no luck")
+        raise TaskError("no luck")
 
+    monkeypatch.setattr(engine, "run_task", run_task)
     with pytest.raises(TaskError, match="no luck") as caught:
-        scan(fails_on_a_full_disk).run(tmp_path)
+        scan().run(tmp_path)
     assert "the disk is full" in caught.value.__notes__[0]
+
+
+def test_a_directory_takes_no_function_that_has_no_name_of_its_own(tmp_path):
+    with pytest.raises(InputError, match="task: got"):
+        scan(lambda point, streams: {"x": 1}).run(tmp_path)
+    assert not list(tmp_path.iterdir())
+    assert (scan(lambda point, streams: {"x": 1}).run()["x"] == 1).all()
+
+
+def test_a_value_that_is_no_number_is_named():
+    with pytest.raises(TaskError, match="x is 'one'; a number"):
+        scan(lambda point, streams: {"x": "one"}).run()
+
+
+def test_an_object_is_described_by_its_values_and_not_by_its_address():
+    class Tuned:
+        def __init__(self, value):
+            self.value = value
+
+    assert describe(Tuned(1)) == describe(Tuned(1)) == {"class": "Tuned", "value": 1}
+    assert describe(Tuned(1)) != describe(Tuned(2))
 
 
 def test_the_table_shows_no_noise():

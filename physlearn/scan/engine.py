@@ -122,6 +122,10 @@ class Scan:
             raise reject("n_jobs", n_jobs, "a number of processes >= 1, or -1 for all cores")
         start = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         path = None if out is None else Path(out) / "result.nc"
+        name = getattr(self.task, "__qualname__", "")
+        if path is not None and "<" in name:
+            # All lambdas have one name: a directory could not tell whose result it holds.
+            raise reject("task", name, "with out, functions defined at a module's top level")
         table = _Table(self.shape)
         stored = None if path is None else self.stored(path.parent)
         if stored is not None:
@@ -262,7 +266,10 @@ class _Table:
         for name, value in values.items():
             if name == "status":
                 continue
-            array = np.asarray(value, dtype=np.float64)
+            try:
+                array = np.asarray(value, dtype=np.float64)
+            except (TypeError, ValueError):
+                raise TaskError(f"{name} is {value!r}; a number or an array of numbers is allowed.") from None
             if name not in self.values:
                 self.values[name] = np.full(self.status.shape + array.shape, np.nan)
             if self.values[name][index].shape != array.shape:

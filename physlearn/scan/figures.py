@@ -33,7 +33,7 @@ def check_figure(
     arguments = figure.get("arguments", {})
     _check_names("figure.arguments", arguments, draw)
     if "columns" in arguments:
-        integer("figure.arguments.columns", arguments["columns"], at_least=1)
+        integer("figure.arguments.columns", arguments["columns"], at_least=1, at_most=20)
     panels = arguments["panels"]
     if not isinstance(panels, list) or not panels:
         raise reject("figure.arguments.panels", panels, 'a list of tables such as {variable = "energy"}')

@@ -93,6 +93,8 @@ def describe(value: Any) -> Any:
         return {"class": type(value).__name__, **fields}
     if callable(value):
         return f"{value.__module__}.{value.__qualname__}"
+    if hasattr(value, "__dict__"):  # not its repr, which may hold an address
+        return {"class": type(value).__name__, **describe(vars(value))}
     return repr(value)
 
 

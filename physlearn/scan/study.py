@@ -43,6 +43,7 @@ _KEYS = {
 _REQUIRED = ("question", "seed", "measure", "instances", "model", "axes", "solver")
 _NAMED = ("solver", "theory", "threshold")
 _LARGEST = 10_000_000  # more weights than any instance here can have patterns for
+_MOST_POINTS = 1_000_000  # of a grid
 _ANSWERS = (SaddlePoint, float, "SaddlePoint", "float")
 _IN_WORDS = {str: "a string", int: "an integer", list: "a list", dict: "a table"}
 
@@ -157,6 +158,15 @@ class Study:
                 allowed = ", ".join(sorted({"N"} | fields | of_solvers))
                 raise reject(f"axes.{name}", list(values), f"axes named {allowed}")
         for name, solver in scan.constants["solvers"].items():
+            for item in dataclasses.fields(solver):
+                if item.name in scan.axes and item.name not in fields:
+                    _tried(
+                        f"axes.{item.name}",
+                        scan.axes[item.name],
+                        lambda value, solver=solver, key=item.name: dataclasses.replace(
+                            solver, **{key: value}
+                        ),
+                    )
             refusal = solver.supports(self.model)
             if refusal:
                 raise InputError(f"solver.{name}: {refusal}")
@@ -177,7 +187,7 @@ class Study:
         for name, entry in _by_name("theory", self.configuration.get("theory", [])).items():
             _only(f"theory.{name}", entry, {"call": str, "arguments": dict, "num": int}, ("call",))
             _function_and_arguments(f"theory.{name}", entry)
-            integer(f"theory.{name}.num", entry.get("num", 2), at_least=2)
+            integer(f"theory.{name}.num", entry.get("num", 2), at_least=2, at_most=_MOST_POINTS)
         thresholds = _by_name("threshold", self.configuration.get("threshold", []))
         for name, entry in thresholds.items():
             _only(f"threshold.{name}", entry, {"call": str, "arguments": dict}, ("call",))
@@ -430,8 +440,10 @@ def _grid(field: str, values: Any) -> list[Any]:
         return values
     if isinstance(values, Mapping):
         _only(field, values, {"start": float, "stop": float, "num": int}, ("start", "stop", "num"))
-        num = integer(f"{field}.num", values["num"], at_least=1)
-        return [float(f"{value:.12g}") for value in np.linspace(values["start"], values["stop"], num)]
+        num = integer(f"{field}.num", values["num"], at_least=1, at_most=_MOST_POINTS)
+        with np.errstate(all="ignore"):
+            grid = np.linspace(values["start"], values["stop"], num)
+        return [float(f"{value:.12g}") for value in grid]
     raise reject(field, values, "a list of values, or {start, stop, num}")
 
 
