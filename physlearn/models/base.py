@@ -96,9 +96,9 @@ class Instance:
 
 def _described(part: Prior | Channel) -> str:
     """A prior or channel in words that do not depend on where in memory it is."""
-    return (
-        repr(part) if dataclasses.is_dataclass(part) else f"{type(part).__module__}.{type(part).__qualname__}"
-    )
+    if dataclasses.is_dataclass(part):
+        return repr(part)
+    return f"{type(part).__module__}.{type(part).__qualname__}({vars(part)})"
 
 
 def integer_bounds(bounds: tuple[float, float], N: int) -> tuple[int, int]:

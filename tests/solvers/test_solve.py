@@ -5,7 +5,7 @@ import pytest
 from catalogue import ALL_MODELS
 
 from physlearn.inputs import InputError
-from physlearn.models import Perceptron
+from physlearn.models import GeneralizedLinear, Perceptron, Prior
 from physlearn.solvers import AMP, Enumeration, solve
 from physlearn.solvers.base import common_observables
 
@@ -49,3 +49,32 @@ def test_a_recovered_teacher_has_no_entropy(patterns):
     result = solve(instance, AMP(), 1)
     assert result.recovered == 1
     assert result.free_entropy == pytest.approx(0, abs=1e-6)
+
+
+class Plain(Prior):
+    """Normal weights of a variance, in a class that says nothing of its values."""
+
+    def __init__(self, scale):
+        self.scale = scale
+
+    def log_partition(self, field, precision):
+        return self.mean(field, precision) * field / 2 - np.log1p(self.scale * precision) / 2
+
+    def mean(self, field, precision):
+        return field * self.variance(field, precision)
+
+    def variance(self, field, precision):
+        return np.ones_like(field) * self.scale / (1 + self.scale * precision)
+
+    def sample(self, N, rng):
+        return np.sqrt(self.scale) * rng.standard_normal(N)
+
+
+def test_a_state_knows_the_values_of_a_prior_that_is_no_dataclass():
+    one, same, other = (
+        GeneralizedLinear(0.5, prior=Plain(scale), patterns="gaussian").sample(9, 1) for scale in (1, 1, 2)
+    )
+    assert one.fingerprint == same.fingerprint != other.fingerprint
+    state = solve(one, AMP(n_iterations=2), 1).state
+    with pytest.raises(InputError, match=r"^state: "):
+        solve(other, AMP(), 1, state=state)
