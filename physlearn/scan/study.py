@@ -239,6 +239,9 @@ class Study:
         self.scan.stored(out)
         theory = self.theory()
         self.check_measure()
+        if n_jobs == -1 and max_runtime is None:
+            # Starting workers takes longer than a small study; what is left after a second goes to them.
+            self.scan.run(out, 1, 1.0, progress=False)
         result = self.scan.run(out, n_jobs, max_runtime)
         files = {"result": out / "result.nc", "theory": write(theory, out / "theory.nc")}
         finite_size = self.finite_size(result)
