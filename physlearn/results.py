@@ -40,6 +40,11 @@ class Status(enum.Enum):
     DIVERGED = (7, "A quantity ran out of range: increase the damping or check the input's scale.")
     NOT_RUN = (8, "This point was not reached before the run ended: run the same scan again to go on.")
     DONE = (9, "The task was done; it reports no status of its own.")
+    FAILED = (
+        10,
+        "The task raised an error, which `physlearn scan status DIR` tells: the same command tries it again.",
+    )
+    NOT_PLANNED = (11, "The scan has no such point: the grid holds it because other points share its values.")
 
     def __init__(self, code: int, advice: str) -> None:
         self.code = code
