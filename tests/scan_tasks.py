@@ -85,7 +85,7 @@ def steps(point, streams, checkpoint=None):
     """A random walk of `n_steps` steps that can go on from any of them."""
     k, total, rng = (0, 0.0, streams.dynamics) if checkpoint is None else checkpoint
     while k < point["n_steps"]:
-        if k == point.get("stop_at") and Path(point["log"]).exists():
+        if k == point.get("stop_at") and Path(point["log"] + ".stop").exists():
             raise KeyboardInterrupt
         total += rng.standard_normal()
         k += 1

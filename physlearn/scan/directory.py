@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -179,7 +180,7 @@ class Directory:
         try:
             with np.load(path) as arrays:
                 return {**record, "values": {**record["values"], **dict(arrays)}}
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, EOFError, BadZipFile) as error:
             raise reject("out", str(path), f"the arrays that a journal names ({error})") from error
 
 

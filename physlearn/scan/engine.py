@@ -120,7 +120,7 @@ class Scan:
             name: along[values[name]] for name, along in self.axes.items() if isinstance(along, Mapping)
         }
         point = {**self.constants, **values}
-        return Entry(index, {**point, **objects}, scalars(point), instance)
+        return Entry(index, {**point, **objects}, scalars(point), instance, tuple(self.axes))
 
     def run(
         self,

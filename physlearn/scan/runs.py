@@ -101,7 +101,8 @@ class Run(ABC):
                 how = str(error)
                 raise
             except Exception as error:
-                how = f"{type(error).__name__}: {error}"
+                cause = f" ({error.__cause__})" if error.__cause__ else ""
+                how = " ".join(f"{type(error).__name__}: {error}{cause}".split())
                 raise TaskError(f"the tasks can't be run by this engine: {how}") from error
             finally:
                 self._end(how)

@@ -231,13 +231,13 @@ class Study:
         setting = Setting(scan.task, scan.seed)
         found: set[str] = set()
         for name, solver in self.solvers.items():
-            address = {**smallest, "solver": name}
+            address = {"solver": name, **smallest}
+            point = {**scan.constants, **smallest, "solver": solver}
+            entry = Entry(0, point, address, 0, tuple(address))
             with single_threaded():
-                outcome = run_entry(
-                    setting, Entry(0, {**scan.constants, **smallest, "solver": solver}, address, 0)
-                )
+                outcome = run_entry(setting, entry)
             if outcome.error:
-                error = f"{outcome.error} (at {Entry(0, {}, address, 0).place})"
+                error = f"{outcome.error} (at {entry.place})"
                 raise InputError(error) if outcome.is_refusal else TaskError(f"the task failed: {error}")
             found |= set(outcome.values)
         for name in self.configuration["measure"]:

@@ -39,17 +39,20 @@ class Entry:
     address : dict
         Its numbers and strings: they address the streams, and name the task in journals.
     instance : int
+    axes : tuple of str
+        Those of the address that vary.
     """
 
     index: int
     point: Mapping[str, Any]
     address: Mapping[str, Any]
     instance: int
+    axes: tuple[str, ...] = ()
 
     @property
     def place(self) -> str:
         """The task in words."""
-        shown = ", ".join(f"{name} = {value}" for name, value in self.address.items())
+        shown = ", ".join(f"{name} = {self.address[name]}" for name in self.axes)
         return (shown + ", " if shown else "") + f"instance {self.instance}"
 
     @property
@@ -220,10 +223,10 @@ _controllers: dict[int, Any] = {}
 
 @contextlib.contextmanager
 def single_threaded() -> Iterator[None]:
-    """One BLAS and one Numba thread: with two BLAS threads the last bits of a product differ.
+    """One BLAS, one OpenMP and one Numba thread: with two BLAS threads the last bits of a product differ.
 
-    The limit holds for the whole process, so that of several tasks in threads of their own the first one sets it and
-    the last one lifts it.
+    The limit of BLAS holds for the whole process: of several tasks in threads of their own, the first one sets it and
+    the last one lifts it. Those of OpenMP and Numba belong to the thread.
     """
     global _users
     from threadpoolctl import ThreadpoolController
@@ -232,16 +235,17 @@ def single_threaded() -> Iterator[None]:
 
     with _lock:
         # Looking for the loaded libraries takes a millisecond: once is enough as long as no module has joined.
-        if len(sys.modules) not in _controllers:
+        n_modules = len(sys.modules)
+        is_new = n_modules not in _controllers
+        if is_new:
             _controllers.clear()
-            _controllers[len(sys.modules)] = ThreadpoolController()
-            if _users:  # a library that has joined is limited too
-                _stack.enter_context(_controllers[len(sys.modules)].limit(limits=1))
-        if not _users:
-            _stack.enter_context(_controllers[len(sys.modules)].limit(limits=1))
+            _controllers[n_modules] = ThreadpoolController()
+        controller = _controllers[n_modules]
+        if is_new or not _users:
+            _stack.enter_context(controller.limit(limits=1, user_api="blas"))
         _users += 1
     try:
-        with one_thread():
+        with controller.limit(limits=1, user_api="openmp"), one_thread():
             yield
     finally:
         with _lock:
