@@ -16,6 +16,7 @@ import xarray
 from physlearn import Status, plotting
 from physlearn.estimates import Estimate, FiniteSizeThreshold
 from physlearn.inputs import InputError
+from physlearn.plotting.lines import _jumps
 
 LOADS = np.array([0.5, 1.0, 1.5, 2.0])
 
@@ -156,9 +157,9 @@ def test_a_jump_between_two_points_of_an_even_grid_is_seen_too(n):
     loads = np.linspace(0, 2, n)
     for fold in (1.2, 1.493):
         values = np.where(loads < fold, 0.3 + 0.2 * np.sqrt(np.maximum(fold - loads, 0)), 0)
-        assert plotting._jumps(loads, values, 0.01).tolist() == [np.searchsorted(loads, fold)]
+        assert _jumps(loads, values, 0.01).tolist() == [np.searchsorted(loads, fold)]
         continuous = np.sqrt(np.maximum(fold - loads, 0))
-        assert plotting._jumps(loads, continuous, 0.01).tolist() == []
+        assert _jumps(loads, continuous, 0.01).tolist() == []
 
 
 def test_unstable_and_unphysical_pieces_of_a_single_branch_are_dashed(theory):
@@ -218,7 +219,8 @@ def test_unknown_names_are_refused(dataset, theory):
     for arguments, field in (
         ({"variable": "colour", "solver": "AMP"}, "variable"),
         ({"variable": "overlap", "solver": "none"}, "solver"),
-        ({"variable": "overlap"}, "solver"),
+        ({"variable": "overlap", "solver": "AMP", "x": "beta"}, "x"),
+        ({"variable": "overlap", "select": {"N": 12}}, r"select\.N"),
     ):
         with pytest.raises(InputError, match=rf"^{field}: got .* allowed: one of"):
             plotting.curves(dataset, **arguments)

@@ -1,0 +1,64 @@
+"""Legends, titles and labels: outside of the data, and as wide as there is room."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.container import ErrorbarContainer
+
+from physlearn.plotting.style import LINES, text_width
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_SIZE = 9.5  # of the text
+
+
+def add_legend(figure: "Figure", axes: "Iterable[Axes]") -> None:
+    """One legend below the panels without one of their own; it says what a dashed line means, if there is one."""
+    lines: dict[str, Any] = {}
+    markers: dict[str, Any] = {}
+    dashed = False
+    for ax in axes:
+        handles, labels = ax.get_legend_handles_labels()
+        if ax.get_legend() is None:
+            for label, handle in zip(labels, handles, strict=True):
+                (markers if isinstance(handle, ErrorbarContainer) else lines).setdefault(label, handle)
+        dashed |= any(
+            line.get_linestyle() == "--" and np.isfinite(line.get_ydata()).any() for line in ax.get_lines()
+        )
+    if dashed:
+        lines["dashed: metastable, unstable or unphysical"] = plt.Line2D(
+            [], [], color=LINES[0], lw=1.2, ls=(0, (4, 2))
+        )
+    if not lines and not markers:
+        return
+    width, height = figure.get_size_inches()
+    labels, rows = _in_columns(list(lines), list(markers), 72 * width)
+    entries = {**lines, **markers, "": plt.Line2D([], [], ls="none")}
+    figure.set_size_inches(width, height + 0.22 * rows)
+    figure.legend(
+        [entries[label] for label in labels],
+        labels,
+        loc="outside lower center",
+        ncols=-(-len(labels) // rows),
+    )
+
+
+def _in_columns(lines: list[str], markers: list[str], width: float) -> tuple[list[str], int]:
+    """The labels, and the number of rows that make them fit; rows are filled column by column.
+
+    Markers begin a column of their own, so that there are two rows or more; blanks fill up the last column of lines.
+    """
+    least = 2 if lines and len(markers) > 1 else 1
+    for rows in range(least, len(lines) + len(markers) + 1):
+        blanks = [""] * (-len(lines) % rows if lines and markers else 0)
+        labels = [*lines, *blanks, *markers]
+        # A column also has a stroke and two gaps.
+        columns = [labels[k : k + rows] for k in range(0, len(labels), rows)]
+        needed = sum(max(text_width(label, _SIZE) for label in column) + 5 * _SIZE for column in columns)
+        if needed <= width:
+            break
+    return labels, rows
