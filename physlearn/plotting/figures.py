@@ -138,7 +138,7 @@ def _draw(
     ax.set_ylabel(wrapped(rate_label(shown) if rate else label(shown), 1.15 * height, 10))
     if rate:
         ax.set_ylim(-0.04, 1.04)
-    ax.set_title(wrapped(title or "", 1.15 * width, 10.5), pad=6 + 9.5 * rows)
+    ax.set_title(wrapped(title or "", 1.1 * width, 10.5), pad=6 + 9.5 * rows)
 
 
 def _of_solver(dataset: "xarray.Dataset", variable: str, solver: str | None) -> "xarray.Dataset":

@@ -1,5 +1,6 @@
 """What theory draws: branches, solid or dashed, and thresholds."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -171,33 +172,37 @@ def draw_thresholds(ax: "Axes", theory: "xarray.Dataset") -> int:
 def _label_rows(places: Sequence[float], widths: Sequence[float], width: float) -> list[tuple[bool, int]]:
     """For labels at increasing places: whether each stands to the right of its line, and in which row from below.
 
-    The first labels stand to the left, the others to the right, so that these never meet those. Where to part them is
-    chosen such that labels stay within the frame, then that rows are few, then that only the last goes to the right.
+    Sides are chosen such that labels stay within the frame, then that rows are few, then that only the last goes to
+    the right.
     """
+    n = len(places)
+    usual = tuple(k == n - 1 for k in range(n))
     options = []
-    for split in range(len(places) + 1):
-        left = _stacked(
-            [(place - length, place) for place, length in zip(places, widths, strict=True)][:split]
-        )
-        mirrored = [(-place - length, -place) for place, length in zip(places, widths, strict=True)]
-        right = _stacked(mirrored[split:][::-1])[::-1]
-        outside = sum(max(0.0, widths[k] - places[k]) for k in range(split)) + sum(
-            max(0.0, places[k] + widths[k] - width) for k in range(split, len(places))
-        )
-        rows = left + right
-        badness = (round(outside / (0.05 * width)), max(rows, default=0), abs(split - len(places) + 1))
-        options.append((badness, [(k >= split, row) for k, row in enumerate(rows)]))
+    for sides in itertools.product((False, True), repeat=n) if n <= 8 else [usual]:
+        spans = [
+            (place, place + length) if to_right else (place - length, place)
+            for place, length, to_right in zip(places, widths, sides, strict=True)
+        ]
+        rows = _rows(places, spans)
+        if rows is not None:
+            outside = sum(max(0, -low) + max(0, high - width) for low, high in spans)
+            unusual = sum(side != other for side, other in zip(sides, usual, strict=True))
+            badness = (round(outside / (0.05 * width)), max(rows, default=0), unusual)
+            options.append((badness, list(zip(sides, rows, strict=True))))
     return min(options)[1]
 
 
-def _stacked(spans: Sequence[tuple[float, float]]) -> list[int]:
-    """Rows of labels that end at their lines, from left to right: none covers another, or a line that goes up."""
-    taken: list[tuple[int, float, float]] = []  # row, from, to
-    rows = []
-    for low, high in spans:
-        row = 0
-        while any(other == row and begin < high and low < end for other, begin, end in taken):
+def _rows(places: Sequence[float], spans: Sequence[tuple[float, float]]) -> list[int] | None:
+    """Rows in which no label covers another one, or a line that leads further up; None if there are none."""
+    n = len(places)
+    under = [{i for i in range(n) if i != j and spans[j][0] < places[i] < spans[j][1]} for j in range(n)]
+    rows: dict[int, int] = {}
+    while len(rows) < n:
+        j = next((j for j in range(n) if j not in rows and under[j] <= rows.keys()), None)
+        if j is None:
+            return None
+        row = 1 + max((rows[i] for i in under[j]), default=-1)
+        while any(rows[i] == row and spans[i][0] < spans[j][1] and spans[j][0] < spans[i][1] for i in rows):
             row += 1
-        taken += [(row, low, high), *((below, high, high) for below in range(row))]
-        rows.append(row)
-    return rows
+        rows[j] = row
+    return [rows[j] for j in range(n)]
