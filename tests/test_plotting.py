@@ -12,15 +12,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import xarray
+from synthetic import LOADS, simulated, with_holes
 
 from physlearn import Status, plotting
 from physlearn.estimates import Estimate, FiniteSizeThreshold
 from physlearn.inputs import InputError
 from physlearn.plotting.lines import _jumps
-from physlearn.scan.figures import check_figure
-from physlearn.scan.tables import table
-
-LOADS = np.array([0.5, 1.0, 1.5, 2.0])
 
 
 @pytest.fixture(autouse=True)
@@ -257,27 +254,6 @@ def test_drawing_leaves_the_users_style_alone(dataset):
     assert dict(matplotlib.rcParams) == before
 
 
-def simulated(axes, n=6, seed=0):
-    """A scan's dataset: overlap = alpha/4 + margin + noise, and whether the teacher is recovered."""
-    dims, shape = (*axes, "instance"), (*map(len, axes.values()), n)
-    rng = np.random.default_rng(seed)
-    data = xarray.Dataset(coords={**axes, "instance": np.arange(n)})
-    places = data["alpha"] / 4 + (data["margin"] if "margin" in axes else 0)
-    data["overlap"] = (dims, rng.normal(scale=0.01, size=shape))
-    data["overlap"] = (data["overlap"] + places).transpose(*dims)
-    data["recovered"] = (dims, (rng.random(shape) < 0.5).astype(float))
-    data["status"] = (dims, np.full(shape, Status.DONE.code, np.int8))
-    return data
-
-
-def with_holes(data, size, solver):
-    """Every second load belongs to one size and one solver only."""
-    planned = (data["N"] == size) & (data["solver"] == solver) | (data["alpha"].isin(LOADS[::2]))
-    holes = data[["overlap", "recovered"]].where(planned)
-    holes["status"] = data["status"].where(planned, Status.NOT_PLANNED.code)
-    return holes
-
-
 AXES = {"alpha": LOADS, "N": [11, 101]}
 SOLVERS = {"solver": ["AMP", "annealing"]}
 SHAPES = {
@@ -398,8 +374,10 @@ def test_the_longest_axis_is_horizontal_where_there_is_no_load(theory):
     assert ax.get_xlabel() == r"inverse temperature $\beta$"
     assert np.allclose(ax.containers[0].lines[0].get_xdata(), [1, 2, 3])
     assert plotting.curves(data.isel(beta=0)).get_xlabel() == "number of weights $N$"
-    with pytest.raises(InputError, match=r"^x: got 'beta'; allowed: an axis of the theory too: alpha\.$"):
-        plotting.curves(data, theory, select={"theory": "low"})
+    with pytest.raises(InputError, match=r"^select\.alpha: got None; allowed: one of 0\.5, 1, 1\.5, 2\.$"):
+        plotting.curves(data, theory)
+    ax = plotting.curves(data, theory, select={"theory": "low", "alpha": 1.5})
+    assert [line.get_ydata() for line in ax.get_lines() if line.get_label() == "theory, low"] == [[0.6, 0.6]]
 
 
 def test_many_sizes_and_several_solvers_look_different():
@@ -465,52 +443,3 @@ def test_the_level_of_a_crossing_is_named(level, words):
     if level is not None:
         fit["level"] = level
     assert plotting.finite_size(fit).get_ylabel() == f"load at which the rate is {words}"
-
-
-@pytest.mark.filterwarnings("error")
-def test_a_table_has_dashes_where_the_scan_has_no_point(theory):
-    shown = table(with_holes(simulated({**SOLVERS, **AXES}), 101, "AMP"), theory.isel(alpha=[0, 1, 2]))
-    blocks = shown.split("\n\n")
-    assert [line.split()[0] for line in blocks[0].split("\n")[2:]] == ["0.5", "1", "1.5", "2"]
-    assert blocks[0].split("\n")[3].split()[1:4] == ["0.4000", "1.0000", "-"]
-    assert blocks[0].split("\n")[5].split()[1:4] == ["-", "-", "-"]
-    # Loads that a solver has at no size are left out.
-    assert [line.split()[0] for line in blocks[2].split("\n")[2:]] == ["0.5", "1.5"]
-    assert "status of AMP: DONE 36 (12 of 48 places in the grid are not part of the scan)" in shown
-    assert "status of annealing: DONE 24 (24 of 48 places" in shown
-
-
-def test_tables_of_other_axes():
-    data = simulated({"margin": [0.0, 0.5], "alpha": LOADS})
-    assert table(data).split("\n")[1].split("  ") == ["alpha", " margin = 0", "margin = 0.5"]
-    data = simulated({"margin": [0.0, 0.5], **AXES})
-    panels = [{"variable": "overlap", "select": {"margin": 0.5}}]
-    first, head, row, *_ = table(data, panels=panels).split("\n")
-    assert first == "overlap, margin = 0.5 (mean and standard error of 6 instances)"
-    assert head.split("  ") == ["alpha", "    N = 11", "  N = 101"] or "N = 101" in head
-    mean = float(data["overlap"].sel(margin=0.5, alpha=0.5, N=11).mean())
-    assert abs(float(row.split()[1].split("(")[0]) - mean) < 1e-3
-    assert table(data).count("status: DONE 96") == 1
-    data["status"][0, 0, 0, 0] = Status.NOT_RUN.code
-    assert Status.NOT_RUN.advice in table(data)
-    with pytest.raises(InputError, match=r"^select\.margin: got 0\.3; allowed: one of 0\.0, 0\.5\.$"):
-        table(data, panels=[{"variable": "overlap", "select": {"margin": 0.3}}])
-
-
-def test_a_study_may_leave_its_panels_out():
-    names = ["overlap"], ["AMP", "annealing"]
-    check_figure({"call": "plotting.phase_diagram"}, *names, ["alpha"])
-    axes = {"alpha": [1.0], "margin": [0.0, 0.5]}
-    for panel, field in (
-        ({"select": {"margin": 0.5}}, None),
-        ({"variable": "overlap"}, None),
-        ({"select": {"margin": 0.3}}, r"\.select\.margin"),
-        ({"select": {"beta": 0.3}}, r"\.select\.beta"),
-        ({"select": 0.3}, r"\.select"),
-    ):
-        figure = {"call": "plotting.phase_diagram", "arguments": {"panels": [panel]}}
-        if field is None:
-            check_figure(figure, *names, axes)
-            continue
-        with pytest.raises(InputError, match=r"^figure\.arguments\.panels\[0\]" + field + ": got"):
-            check_figure(figure, *names, axes)

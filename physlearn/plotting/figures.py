@@ -29,6 +29,7 @@ from physlearn.plotting.selection import (
 from physlearn.plotting.style import STYLE, extent, label, look, rate_label, wrapped
 from physlearn.scan import read, resolve
 from physlearn.scan.variables import is_rate
+from physlearn.scan.variables import measured as answers
 
 if TYPE_CHECKING:
     import xarray
@@ -105,10 +106,9 @@ def _draw(
     title: str | None,
 ) -> None:
     """Choose what is drawn, and draw it with its labels."""
-    if variable is None:
-        variable = default_variable(dataset, theory)
-        if dataset is not None and variable not in dataset and theory is not None:
-            dataset = None  # nothing was run yet
+    if dataset is not None and theory is not None and not answers(dataset):
+        dataset = None  # nothing was run yet
+    variable = default_variable(dataset, theory) if variable is None else variable
     calculated = theory_variable or variable
     if dataset is not None:
         dataset = _of_solver(dataset, variable, solver)
@@ -126,7 +126,6 @@ def _draw(
     values = values_on(source, series) if series is not None else [None]
     if lines is not None:
         lines = squeezed(lines, keep)
-        _check_axis(x, lines[calculated])
         draw_theory(ax, lines, calculated, x, series, values, dataset is not None)
     if dataset is not None:
         draw_points(ax, squeezed(dataset, (*keep, "instance", "solver")), variable, x, series, values)
@@ -150,13 +149,6 @@ def _of_solver(dataset: "xarray.Dataset", variable: str, solver: str | None) -> 
     if solver not in known:
         raise reject("solver", solver, "one of " + ", ".join(map(str, known)))
     return at(dataset, "solver", solver, "select")
-
-
-def _check_axis(x: str, lines: "xarray.DataArray") -> None:
-    """Raise an `InputError` if the theory depends on something, and not on `x`."""
-    axes = [str(name) for name in lines.dims if name != "theory"]
-    if axes and x not in axes:
-        raise reject("x", x, "an axis of the theory too: " + ", ".join(axes))
 
 
 def finite_size(
