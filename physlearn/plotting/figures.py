@@ -134,7 +134,7 @@ def _draw(
     width, height = extent(ax)
     rate = is_rate(shown)
     ax.set_xlabel(wrapped(label(source[x]), 1.15 * width, 10))
-    ax.set_ylabel(wrapped(rate_label(shown) if rate else label(shown), 1.15 * height, 10))
+    ax.set_ylabel(wrapped(rate_label(shown) if rate else label(shown), 1.1 * height, 10))
     if rate:
         ax.set_ylim(-0.04, 1.04)
     ax.set_title(wrapped(title or "", 1.1 * width, 10.5), pad=6 + 9.5 * rows)
@@ -193,23 +193,25 @@ def _finite_size(
             nearest = int(np.argmin(np.abs(values - limit)))
             below = bool(limit >= values[nearest])
             ax.axhline(values[nearest], color="#000000", lw=1, ls=":")
+            # Where it meets no point: in the middle of the widest gap between two sizes.
+            ends = np.sort([*places, 0, line[1]])
+            gap = int(np.argmax(np.diff(ends)))
             ax.annotate(
                 f"theory, {theory['threshold'].values[nearest]} {values[nearest]:.4g}",
-                (1, values[nearest]),
-                (-2, -4 if below else 4),
-                ("axes fraction", "data"),
+                (ends[gap : gap + 2].mean(), values[nearest]),
+                (0, -4 if below else 4),
                 textcoords="offset points",
-                ha="right",
+                ha="center",
                 va="top" if below else "bottom",
                 fontsize=8,
                 bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 0.5},
-                zorder=5,
+                zorder=2.5,
             )
             ax.margins(y=0.2)
         ax.set_xlim(0, line[1])
         ax.set_xlabel(rf"$N^{{-{Fraction(exponent).limit_denominator(12)}}}$")
         _, height = extent(ax)
-        ax.set_ylabel(wrapped(f"load at which the rate is {_level(data)}", 1.15 * height, 10))
+        ax.set_ylabel(wrapped(f"load at which the rate is {_level(data)}", 1.1 * height, 10))
         solver = data.attrs.get("solver")
         ax.set_title(
             rf"{f'{solver}, ' if solver else ''}$N \to \infty$: {limit:.3f} $\pm$ {error:.3f}", pad=16

@@ -42,7 +42,13 @@ from matplotlib.textpath import TextPath  # noqa: E402
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", "p", ">", "h", "*")
 LINES = ("#000000", "#7F7F7F", "#0072B2", "#D55E00")
-SYMBOLS = {"alpha": r"$\alpha = P/N$", "N": "$N$", "beta": r"$\beta$", "half_width": "$K$"}
+SYMBOLS = {
+    "alpha": r"$\alpha = P/N$",
+    "N": "$N$",
+    "beta": r"$\beta$",
+    "half_width": "$K$",
+    "margin": r"$\kappa$",
+}
 STYLE = {
     "axes.grid": True,
     "axes.labelsize": 10,
