@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from physlearn.inputs import InputError, integer, number, reject
+from physlearn.inputs import integer, number, reject
 
 if TYPE_CHECKING:
     from physlearn.scan import Study
@@ -277,10 +277,6 @@ def _slurm(options: argparse.Namespace) -> int:
     from physlearn.scan.slurm import job_script
 
     study, out = _load(options)
-    if options.shards > study.scan.grid.n_tasks:
-        raise InputError(
-            f"shards: got {options.shards}; allowed: at most the {study.scan.grid.n_tasks} tasks of the study."
-        )
     command = ["physlearn", "scan", options.study, "--out", str(out)]
     command += ["--profile", options.profile] if options.profile else []
     script = job_script(

@@ -27,7 +27,7 @@ from physlearn.plotting.selection import (
     values_on,
 )
 from physlearn.plotting.style import STYLE, extent, label, look, rate_label, wrapped
-from physlearn.scan import read, resolve
+from physlearn.scan import read, resolve, stated
 from physlearn.scan.variables import is_rate
 from physlearn.scan.variables import measured as answers
 
@@ -289,7 +289,10 @@ def plot_study(directory: str | Path, path: str | Path | None = None) -> Path:
     wanted = study["configuration"].get("figure") or {}
     draw = resolve("figure.call", wanted.get("call", "plotting.phase_diagram"), ("plotting",))
     data = [directory / f"{name}.nc" for name in ("result", "theory", "finite_size")]
-    figure = draw(*(read(file) if file.exists() else None for file in data), **wanted.get("arguments", {}))
+    result, *others = (read(file) if file.exists() else None for file in data)
+    # The file may hold more than the study asks for: what other profiles have left.
+    result = stated(result) if result is not None and "configuration" in result.attrs else result
+    figure = draw(result, *others, **wanted.get("arguments", {}))
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150, metadata={"Software": None})
     plt.close(figure)

@@ -171,8 +171,8 @@ class Study:
             figure = self.configuration["figure"]
             only("figure", figure, {"call": str, "arguments": dict}, ("call",))
             variables = (*self.configuration["measure"], "load")
-            self._check_plane("figure")
-            check_figure(figure, variables, list(self.solvers), ["alpha"])
+            axes = {name: values for name, values in scan.axes.items() if name not in ("solver", "N")}
+            check_figure(figure, variables, list(self.solvers), axes)
 
     def _sample_nothing(self, N: Any) -> None:
         """Let the model check N, on an instance without patterns."""
@@ -187,6 +187,8 @@ class Study:
         for name, entry in thresholds.items():
             only(f"threshold.{name}", entry, {"call": str, "arguments": dict}, ("call",))
             _function_and_arguments(f"threshold.{name}", entry, _is_threshold)
+        if thresholds:
+            self._check_plane("threshold", {item.name for item in dataclasses.fields(self.model)})
 
     def _check_finite_size(self) -> None:
         if "finite_size" not in self.configuration:
@@ -218,10 +220,10 @@ class Study:
         names = list(self.solvers)
         choice(f"{key}.solver", entry.get("solver", names[0]), names)
 
-    def _check_plane(self, key: str) -> None:
-        """Raise an `InputError` for an axis that figures and fits can't show."""
+    def _check_plane(self, key: str, names: "set[str] | None" = None) -> None:
+        """Raise an `InputError` for an axis (among `names`) along which a threshold would have to be a curve."""
         for name, values in self.scan.axes.items():
-            if name not in ("alpha", "N", "solver"):
+            if name not in ("alpha", "N", "solver") and (names is None or name in names):
                 raise reject(f"axes.{name}", list(values), f"alpha and N alone in a study with [{key}]")
 
     def check_measure(self) -> None:

@@ -16,6 +16,7 @@ from physlearn import Scan, Status
 from physlearn.cli import main
 from physlearn.scan import Study, progress, read
 from physlearn.scan.runs import InDirectory
+from physlearn.solvers import tasks
 
 STUDY = """\
 question = "Is a small study run?"
@@ -202,11 +203,26 @@ def test_two_solvers_of_one_name_are_refused(tmp_path, capsys):
     assert capsys.readouterr().err.startswith("physlearn: solver.name: got 'all'")
 
 
-def test_a_figure_of_another_axis_is_refused(tmp_path, capsys):
-    text = STUDY.replace('[finite_size]\nvariable = "solved"\nexponent = 1.0\n', "")
-    path = written(tmp_path, text.replace("N = [11, 15]", "N = [11, 15]\nmargin = [0.0, 0.5]"))
-    assert main(["scan", str(path)]) == 2
-    assert re.match(r"physlearn: axes\.margin: got .* with \[figure\]\.", capsys.readouterr().err)
+def with_margins(text):
+    text = text.replace('[finite_size]\nvariable = "solved"\nexponent = 1.0\n', "")
+    return text.replace("N = [11, 15]", "N = [11]\nmargin = [0.0, 0.5]")
+
+
+def test_a_threshold_is_of_a_load_alone(tmp_path, capsys):
+    assert main(["scan", str(written(tmp_path, with_margins(STUDY)))]) == 2
+    assert re.match(r"physlearn: axes\.margin: got .* with \[threshold\]\.", capsys.readouterr().err)
+
+
+def test_another_axis_is_scanned_and_drawn(tmp_path, capsys):
+    text = with_margins(STUDY).replace(f'[[threshold]]\nname = "spinodal"\n{SPINODAL}\n', "")
+    text = text.replace("meanfield.bayes_optimal", "meanfield.replica_symmetric")
+    text = text.replace(PANEL, '{variable = "solved"}, {variable = "energy", select = {margin = 0.5}}')
+    out = tmp_path / "out"
+    assert main(["scan", str(written(tmp_path, text)), "--out", str(out), "--jobs", "1"]) == 0
+    assert read(out / "result.nc")["energy"].dims == ("alpha", "N", "margin", "instance")
+    assert read(out / "theory.nc")["overlap"].dims == ("theory", "margin", "alpha")
+    assert (out / "figure.png").exists()
+    assert "margin" in capsys.readouterr().out
 
 
 def test_an_unsupported_model_is_refused(tmp_path, capsys):
@@ -228,6 +244,23 @@ def test_an_unsupported_model_is_refused(tmp_path, capsys):
         ["scan", "STUDY", "--out", "STUDY"],
         ["scan", "STUDY", "--jobs", "many"],
         ["scan", "STUDY", "--colour"],
+        ["scan", "STUDY", "--shard", "0/2"],
+        ["scan", "STUDY", "--shard", "3/2"],
+        ["scan", "STUDY", "--shard", "half"],
+        ["scan", "STUDY", "--engine", "ray"],
+        ["scan", "STUDY", "--scheduler", "tcp://127.0.0.1:1"],
+        ["scan", "STUDY", "--engine", "dask", "--scheduler", "nonsense"],
+        ["scan", "STUDY", "--checkpoint-every", "-1"],
+        ["scan", "status"],
+        ["scan", "status", "nowhere"],
+        ["scan", "merge"],
+        ["scan", "merge", "nowhere"],
+        ["scan", "merge", "small"],
+        ["scan", "rebuild", "nowhere"],
+        ["scan", "slurm", "nowhere.toml"],
+        ["scan", "slurm", "STUDY", "--shards", "0"],
+        ["scan", "slurm", "STUDY", "--time", "soon"],
+        ["scan", "slurm", "STUDY", "--memory", "much"],
         ["scan"],
         ["scam"],
         [],
@@ -356,3 +389,148 @@ def test_grids_refined_share_their_points():
     assert set(coarse) <= set(fine)
     assert not set(np.linspace(0.1, 2.0, 20)) <= set(np.linspace(0.1, 2.0, 58))
     assert np.allclose(np.diff(fine), 0.1 / 3)
+
+
+def run(*command):
+    return main(["scan", *map(str, command)])
+
+
+def test_shards_are_merged_and_the_whole_is_drawn(tmp_path, capsys):
+    path, whole = written(tmp_path), tmp_path / "whole"
+    assert run(path, "--jobs", 1, "--out", whole) == 0
+    parts = [tmp_path / f"part{k}" for k in (1, 2)]
+    for k, part in enumerate(parts, 1):
+        capsys.readouterr()
+        assert run(path, "--jobs", 1, "--out", part, "--shard", f"{k}/2") == 0
+        told = capsys.readouterr().out
+        assert "12 tasks: 6 done, 0 failed, 0 running, 6 waiting" in told
+        assert "the same command without --shard draws" in told
+        assert not (part / "figure.png").exists()
+    assert run("merge", *parts, "--out", tmp_path / "merged") == 0
+    assert "12 tasks: 12 done" in capsys.readouterr().out
+    xarray.testing.assert_identical(
+        *(read(path / "result.nc").drop_attrs() for path in (whole, tmp_path / "merged"))
+    )
+    assert run(path, "--jobs", 1, "--out", tmp_path / "merged") == 0
+    for name in ("table.txt", "figure.png"):
+        assert (tmp_path / "merged" / name).read_bytes() == (whole / name).read_bytes()
+    assert run("merge", *parts) == 0
+    assert progress(parts[0]).n_done == 12
+
+
+def test_status_and_rebuild(tmp_path, capsys):
+    out = tmp_path / "out"
+    assert run(written(tmp_path), "--jobs", 1, "--out", out) == 0
+    before = read(out / "result.nc")
+    (out / "result.nc").write_bytes(b"damaged")
+    capsys.readouterr()
+    assert run("status", out) == 0
+    told = capsys.readouterr().out
+    assert "12 tasks: 12 done, 0 failed, 0 running, 0 waiting." in told
+    assert "status: SOLVED 12" in told
+    assert run("rebuild", out) == 0
+    assert str(out / "result.nc") in capsys.readouterr().out
+    xarray.testing.assert_identical(read(out / "result.nc"), before)
+
+
+def test_a_preview_runs_corners_and_writes_nothing(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    path = written(tmp_path)
+    assert run(path, "--preview", "--jobs", 2) == 0
+    told = capsys.readouterr().out
+    assert re.match(r"12 tasks, 12 of them to be done: about .* on 2 workers; memory .* available", told)
+    assert told.count("instance 0: ") == 4
+    assert [entry.name for entry in tmp_path.iterdir()] == ["small"]
+
+
+@pytest.mark.parametrize("engine", ["loky", "threading", "dask"])
+@pytest.mark.filterwarnings("ignore")  # what Dask says of its own parts
+def test_engines_of_the_command_line(tmp_path, capsys, engine):
+    if engine == "dask":
+        pytest.importorskip("distributed")
+    outs = [tmp_path / "one", tmp_path / "two"]
+    assert run(written(tmp_path), "--jobs", 1, "--out", outs[0]) == 0
+    assert run(written(tmp_path), "--jobs", 2, "--out", outs[1], "--engine", engine) == 0
+    xarray.testing.assert_identical(*(read(out / "result.nc").drop_attrs() for out in outs))
+
+
+def test_a_failed_task_is_told_and_the_exit_code_says_so(tmp_path, monkeypatch, capsys):
+    def fails(instance, solver, rng, state=None):
+        if instance.N == 15:
+            raise ZeroDivisionError("no luck")
+        return original(instance, solver, rng, state=state)
+
+    original = tasks.sweeps
+    path, out = written(tmp_path), tmp_path / "out"
+    monkeypatch.setattr(Study, "check_measure", lambda self: None)
+    monkeypatch.setattr(tasks, "sweeps", fails)
+    assert run(path, "--jobs", 1, "--out", out) == 1
+    told = capsys.readouterr()
+    assert re.fullmatch(
+        r"physlearn: 6 tasks of 12 failed .* N = 15.*: ZeroDivisionError: no luck\n", told.err
+    )
+    assert "FAILED 6" in told.out
+    assert run("status", out) == 0
+    assert capsys.readouterr().out.count("ZeroDivisionError: no luck") == 5
+    monkeypatch.undo()
+    assert run(path, "--jobs", 1, "--out", out) == 0
+    assert "FAILED" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "options", [[], ["--finish"], ["--shards", "3", "--cpus", "4", "--time", "1-00:00:00"]]
+)
+def test_slurm_scripts_are_scripts(tmp_path, capsys, options):
+    assert run("slurm", written(tmp_path), "--profile", "one", *options) == 0
+    script = capsys.readouterr().out
+    checked = subprocess.run(["bash", "-n"], input=script, capture_output=True, text=True, check=False)
+    assert (checked.returncode, checked.stderr) == (0, "")
+    assert ("--shard" in script) == ("--finish" not in options)
+    if "--shards" in options:
+        assert "#SBATCH --array=1-3\n" in script
+        assert "--max-runtime 86100 " in script
+
+
+def test_a_slurm_script_does_what_it_says(tmp_path, capsys):
+    """As Slurm runs it, srun being the command itself."""
+    path, out = written(tmp_path), tmp_path / "out"
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "srun").write_text('#!/bin/sh\nexec "$@"\n')
+    (tmp_path / "bin" / "srun").chmod(0o755)
+    folders = [str(tmp_path / "bin"), os.path.dirname(sys.executable), os.environ["PATH"]]
+    environment = {**os.environ, "PATH": ":".join(folders), "SLURM_CPUS_PER_TASK": "1"}
+
+    def submit(script, task):
+        command, more = ["bash", "-c", script], {"SLURM_ARRAY_TASK_ID": str(task)}
+        subprocess.run(command, env=environment | more, check=True, capture_output=True, timeout=100)
+
+    assert run("slurm", path, "--shards", "2", "--out", out) == 0
+    array = capsys.readouterr().out
+    assert run("slurm", path, "--finish", "--out", out) == 0
+    finish = capsys.readouterr().out
+    for task in (1, 2):
+        submit(array, task)
+        assert progress(out).n_done == 6 * task
+    submit(finish, 0)
+    assert (out / "figure.png").exists()
+    assert len(list((out / "journal").iterdir())) == 2
+
+
+def test_a_refined_study_adds_points_where_the_rate_crosses(tmp_path):
+    text = STUDY.replace("N = [11, 15]", "N = [11, 15, 19]").replace("instances = 3", "instances = 20")
+    text = text.replace('"solved", ', '"recovered", ').replace(
+        'variable = "solved"', 'variable = "recovered"'
+    )
+    text += '\n[refine]\nvariable = "recovered"\nrounds = 2\nresolution = 0.1\n'
+    path, out = written(tmp_path, text), tmp_path / "out"
+    assert run(path, "--jobs", 1, "--out", out) == 0
+    result = read(out / "result.nc")
+    planned = result["status"] != Status.NOT_PLANNED.code
+    assert result.sizes["alpha"] > 2
+    assert not planned.all()
+    assert planned.sel(alpha=[0.5, 2.0]).all()
+    assert set(read(out / "theory.nc")["alpha"].values) >= set(result["alpha"].values)
+    n_lines = sum(len(file.read_text().splitlines()) for file in (out / "journal").iterdir())
+    assert run(path, "--jobs", 1, "--out", out) == 0
+    xarray.testing.assert_identical(read(out / "result.nc").drop_attrs(), result.drop_attrs())
+    assert sum(len(file.read_text().splitlines()) for file in (out / "journal").iterdir()) == n_lines
