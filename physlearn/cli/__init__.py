@@ -9,13 +9,15 @@ import threading
 from collections.abc import Iterator, Sequence
 
 import physlearn
-from physlearn.cli import scan
+from physlearn.cli import about, curve, scan
 from physlearn.inputs import InputError
 
 _EPILOG = """\
 examples:
   physlearn scan simulations/teacher-student-phase-diagram/study.toml --profile smoke
   physlearn scan teacher-student-phase-diagram --profile laptop --jobs 2 --out results/mine
+  physlearn curve bayes_optimal --set rule=Teacher --over alpha=0.1:2:50 --out curve.png
+  physlearn list models
 """
 
 
@@ -85,6 +87,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"physlearn {physlearn.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (scan,):
+    for command in (scan, curve, about):
         command.add_parsers(commands)
     return parser
