@@ -1,5 +1,6 @@
 """What ``--set key=value`` and ``--over name=values`` say: TOML values, bare words, and grids."""
 
+import itertools
 import math
 import re
 import tomllib
@@ -10,7 +11,7 @@ import numpy as np
 
 from physlearn.inputs import reject
 
-_MOST_POINTS = 1_000_000  # of a grid
+MOST_POINTS = 1_000_000  # of a grid, or of a trajectory
 _WORD = re.compile(r"[A-Za-z_][\w-]*")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")  # TOML takes neither .5 nor 1.
 _VALUE = 'a TOML value or a bare word, such as 0.5, Teacher or {class="Binary"}'
@@ -29,8 +30,8 @@ def axes(texts: Sequence[str]) -> dict[str, list[Any]]:
     """The values along each axis that ``--over`` gives, by name."""
     grid = {name: _axis(name, text) for name, text in _by_key("--over", texts, _AXIS).items()}
     n_points = math.prod(len(values) for values in grid.values())
-    if n_points > _MOST_POINTS:
-        raise reject("--over", f"a grid of {n_points} points", f"at most {_MOST_POINTS}")
+    if n_points > MOST_POINTS:
+        raise reject("--over", f"a grid of {n_points} points", f"at most {MOST_POINTS}")
     return grid
 
 
@@ -67,11 +68,11 @@ def _range(name: str, text: str) -> list[float]:
         raise reject("--over", f"{name}={text}", f"{_AXIS}, with finite numbers")
     start, stop = (float(part) for part in parts[:2])
     num = int(parts[2]) if parts[2].isdecimal() and len(parts[2]) < 20 else 0
-    if not 2 <= num <= _MOST_POINTS:
-        raise reject("--over", f"{name}={text}", f"a number of points NUM >= 2 and <= {_MOST_POINTS}")
+    if not 2 <= num <= MOST_POINTS:
+        raise reject("--over", f"{name}={text}", f"a number of points NUM >= 2 and <= {MOST_POINTS}")
     with np.errstate(all="ignore"):
         grid = [float(f"{value:.12g}") for value in np.linspace(start, stop, num)]
-    if any(a == b for a, b in zip(grid, grid[1:], strict=False)):
+    if any(a == b for a, b in itertools.pairwise(grid)):
         raise reject("--over", f"{name}={text}", "steps that twelve digits can tell apart")
     return grid
 

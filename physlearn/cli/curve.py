@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _TABLES = (".csv", ".json", ".nc")
 _FIGURES = (".png", ".pdf", ".svg")
+_DRAWN = "drawn"  # the variable of a figure, which keeps its long name
 _EPILOG = """\
 A value of --set is a TOML value, or a bare word; where a prior, rule or channel is needed, a class:
 margin=-0.5, rule=Teacher, 'prior={class="Binary"}'. Its key is model (default: Perceptron), a field of
@@ -111,7 +112,7 @@ def _checked_out(name: str, chosen: str | None) -> Path:
 
 def _request(options: argparse.Namespace) -> _Request:
     from physlearn.cli.about import parts_of, theories
-    from physlearn.cli.assignments import assignments, axes
+    from physlearn.cli.assignments import MOST_POINTS, assignments, axes
 
     known = theories()
     function = known.get(options.name.removeprefix("meanfield."))
@@ -124,13 +125,16 @@ def _request(options: argparse.Namespace) -> _Request:
     arguments = list(inspect.signature(function).parameters)
     takes_model = arguments[0] == "model"
     kind = _model_class(given) if takes_model else None
-    fields = [field.name for field in dataclasses.fields(kind)] if kind else []  # type: ignore[arg-type]
+    fields = [field.name for field in dataclasses.fields(kind)] if kind else []
     keys = arguments[1:] if takes_model else arguments
     for key in (*given, *over):
         if key not in (*keys, *fields) and not (takes_model and key == "model" and key in given):
-            what = f"model, fields of {kind.__name__} ({', '.join(fields)}) or " if kind else ""
+            what = f"fields of {kind.__name__} ({', '.join(fields)}) or " if kind else ""
+            what = f"model, {what}" if kind and key in given else what
             what += f"arguments of {function.__name__} ({', '.join(keys) or 'none'})"
             raise reject("--set" if key in given else "--over", key, what)
+        if key in keys and isinstance(given.get(key), int) and abs(given[key]) > MOST_POINTS:
+            raise reject("--set", f"{key}={given[key]}", f"whole numbers up to {MOST_POINTS}")
     parts = parts_of(function)
     fixed = {key: _built(key, value, parts.get(key)) for key, value in given.items() if key in keys}
     model = None
@@ -169,7 +173,7 @@ def _model(function: Callable[..., Any], kind: type, given: dict[str, Any], over
     from physlearn.scan import construct
 
     parts = parts_of(kind)
-    fields = {field.name for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    fields = {field.name for field in dataclasses.fields(kind)}
     values = {**given, **{name: axis[0] for name, axis in over.items() if name in fields}}
     if "alpha" not in values:
         if inspect.signature(function).return_annotation not in (float, "float"):
@@ -226,7 +230,7 @@ def _evaluated(request: _Request) -> "xarray.Dataset":
     except InputError:
         raise
     except (TypeError, ValueError, ArithmeticError) as error:
-        allowed = f"arguments that {request.function.__name__} takes ({error or type(error).__name__})"
+        allowed = f"arguments that {request.function.__name__} takes ({error})"
         raise reject("--set", {**request.given, **request.over}, allowed) from error
     data = data if request.over else data.isel({name: 0 for name in over}, drop=True)
     data.attrs = {key: json.dumps(value) for key, value in _described(request).items() if value is not None}
@@ -338,13 +342,11 @@ def _draw(request: _Request, data: "xarray.Dataset", shown: list[str], horizonta
             found = ", ".join(dict.fromkeys(_columns(request, data, [])["status"]))
             allowed = f"with status {found}, one of {', '.join(drawn) or 'none'} in a figure"
             raise reject("--variable", name, allowed)
-    title = _title(request)
-    panels = []
-    for name in shown:
-        lines, drawn = _lines(data, name, horizontal)
-        panels.append({"theory": lines, "variable": drawn, "x": horizontal, "title": title})
-        title = ""
+    panels = [
+        {"theory": _lines(data, name, horizontal), "variable": _DRAWN, "x": horizontal} for name in shown
+    ]
     figure = plotting.phase_diagram(panels=panels, columns=min(2, len(panels)))
+    figure.suptitle(_title(request), fontsize=10.5)
     for ax, name in zip(figure.axes, shown, strict=False):
         if ax.get_ylabel() == "fraction of instances":  # zeros and ones in a theory are no outcomes
             ax.set_ylabel(name.replace("_", " "))
@@ -362,8 +364,8 @@ def _title(request: _Request) -> str:
     return textwrap.fill(text if len(text) < 160 else text[:157] + "...", 70)
 
 
-def _lines(data: "xarray.Dataset", name: str, horizontal: str) -> "tuple[xarray.Dataset, str]":
-    """The dataset that `physlearn.plotting.curves` draws, with its lines along ``theory``, and the variable's name.
+def _lines(data: "xarray.Dataset", name: str, horizontal: str) -> "xarray.Dataset":
+    """The dataset that `physlearn.plotting.curves` draws, with its lines along ``theory``.
 
     Where a branch of larger free entropy is another line, it is the equilibrium one: for every other axis, only the
     difference to the largest among the branches is kept of the free entropy.
@@ -375,7 +377,7 @@ def _lines(data: "xarray.Dataset", name: str, horizontal: str) -> "tuple[xarray.
         data = data.drop_vars(
             "status"
         )  # each time is what it is, whether the last one is a fixed point or not
-    data = data.assign({"drawn": data[name]})
+    data = data.assign({_DRAWN: data[name]})
     if "free_entropy" in data:
         free_entropy = data["free_entropy"]
         data = data.drop_vars("free_entropy")
@@ -383,10 +385,10 @@ def _lines(data: "xarray.Dataset", name: str, horizontal: str) -> "tuple[xarray.
             data["free_entropy"] = free_entropy - free_entropy.max("branch")
     others = [str(axis) for axis in data.dims if axis != horizontal]
     if not others:
-        return data, "drawn"
+        return data
     labels = [
         ", ".join(f"{axis} = {value}" for axis, value in zip(others, values, strict=True))
         for values in itertools.product(*(data[axis].values for axis in others))
     ]
     stacked = data.stack(theory=others).drop_vars(["theory", *others])
-    return stacked.assign_coords(theory=labels), "drawn"
+    return stacked.assign_coords(theory=labels)

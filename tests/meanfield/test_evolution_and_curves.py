@@ -177,7 +177,11 @@ def test_a_function_without_a_model_is_evaluated_over_its_own_arguments():
 @pytest.mark.parametrize(
     ("function", "over", "message"),
     [
-        (capacity, {"margin": [0.5]}, "prior: got None; allowed: a value or an axis, since capacity needs it"),
+        (
+            capacity,
+            {"margin": [0.5]},
+            "prior: got None; allowed: a value or an axis, since capacity needs it",
+        ),
         (capacity, {"alpha": [0.5]}, "over: got 'alpha'; allowed: arguments of capacity: margin, prior"),
         (replica_symmetric, {"alpha": [0.5]}, "model: got None; allowed: a Model"),
     ],
@@ -188,5 +192,5 @@ def test_what_is_missing_without_a_model_is_told(function, over, message):
 
 
 def test_a_missing_argument_of_a_function_of_a_model_is_told():
-    with pytest.raises(InputError, match="n_iterations: got None; .* state_evolution needs it"):
+    with pytest.raises(InputError, match=r"n_iterations: got None; .* state_evolution needs it"):
         curve(state_evolution, Perceptron(1.0), over={"alpha": [0.5]})
