@@ -82,8 +82,11 @@ def _curve(options: argparse.Namespace) -> int:
         shown = _shown(data, options.variable)
         if out is None:
             text = _json(request, data, shown) if options.format == "json" else _csv(request, data, shown)
-            sys.stdout.write(text)
-            sys.stdout.flush()  # here, where a reader that has left is noticed in time
+            for line in text.splitlines(
+                keepends=True
+            ):  # one long write would not notice a reader that leaves
+                sys.stdout.write(line)
+            sys.stdout.flush()
             return 0
         if is_figure:
             _draw(request, data, shown if options.variable else shown[:1], horizontal, out)

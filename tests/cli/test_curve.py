@@ -7,6 +7,7 @@ import math
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -187,7 +188,7 @@ def test_a_lower_branch_is_dashed_and_another_margin_is_not():
 def test_a_warning_is_a_line_and_the_numbers_are_there(capsys):
     assert main(["curve", "capacity", "--set", "prior=Spherical", "--over", "margin=-0.5,0"]) == 0
     out, err = capsys.readouterr()
-    assert rows(out)[1] == {"margin": "0", "capacity": "2.0", "status": "CONVERGED"}
+    assert rows(out)[1] == {"margin": "0.0", "capacity": "2.0", "status": "CONVERGED"}
     assert re.fullmatch("physlearn: The capacity at margin -0.5 is an upper bound.*\n", err)
 
 
@@ -296,3 +297,11 @@ def test_stopping_says_that_nothing_is_written(tmp_path, monkeypatch, capsys):
     assert main(["curve", *ALONG, "--out", str(tmp_path / "a.csv")]) == 130
     assert capsys.readouterr().err == "physlearn: stopped; nothing has been written.\n"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_example_of_the_readme_runs(tmp_path, monkeypatch):
+    text = (Path(__file__).resolve().parents[2] / "README.md").read_text()
+    (command,) = re.findall(r"`physlearn (curve [^`]+)`", text)
+    monkeypatch.chdir(tmp_path)
+    assert main(command.split()) == 0
+    assert (tmp_path / "b.png").exists()
