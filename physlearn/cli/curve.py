@@ -337,6 +337,7 @@ def _draw(request: _Request, data: "xarray.Dataset", shown: list[str], horizonta
 
     from physlearn import plotting
     from physlearn.scan.storage import _write as through_temporary
+    from physlearn.scan.variables import VARIABLES
 
     for name in shown:
         if data[name].dtype.kind not in "fiu" or not np.isfinite(data[name].values).any():
@@ -352,7 +353,7 @@ def _draw(request: _Request, data: "xarray.Dataset", shown: list[str], horizonta
     figure.suptitle(_title(request), fontsize=10.5)
     for ax, name in zip(figure.axes, shown, strict=False):
         if ax.get_ylabel() == "fraction of instances":  # zeros and ones in a theory are no outcomes
-            ax.set_ylabel(name.replace("_", " "))
+            ax.set_ylabel(VARIABLES.get(name, (name.replace("_", " "),))[0])
             ax.autoscale(axis="y")
     if len(panels) == 1:
         figure.set_size_inches(6, 4.4)
