@@ -1,7 +1,5 @@
 """``python -m physlearn`` is the command ``physlearn``."""
 
-import sys
+from physlearn.cli import command
 
-from physlearn.cli import main
-
-sys.exit(main())
+command()

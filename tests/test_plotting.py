@@ -12,12 +12,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import xarray
+from synthetic import LOADS, simulated, with_holes
 
 from physlearn import Status, plotting
 from physlearn.estimates import Estimate, FiniteSizeThreshold
 from physlearn.inputs import InputError
-
-LOADS = np.array([0.5, 1.0, 1.5, 2.0])
+from physlearn.plotting.lines import _jumps
 
 
 @pytest.fixture(autouse=True)
@@ -156,9 +156,9 @@ def test_a_jump_between_two_points_of_an_even_grid_is_seen_too(n):
     loads = np.linspace(0, 2, n)
     for fold in (1.2, 1.493):
         values = np.where(loads < fold, 0.3 + 0.2 * np.sqrt(np.maximum(fold - loads, 0)), 0)
-        assert plotting._jumps(loads, values, 0.01).tolist() == [np.searchsorted(loads, fold)]
+        assert _jumps(loads, values, 0.01).tolist() == [np.searchsorted(loads, fold)]
         continuous = np.sqrt(np.maximum(fold - loads, 0))
-        assert plotting._jumps(loads, continuous, 0.01).tolist() == []
+        assert _jumps(loads, continuous, 0.01).tolist() == []
 
 
 def test_unstable_and_unphysical_pieces_of_a_single_branch_are_dashed(theory):
@@ -218,7 +218,8 @@ def test_unknown_names_are_refused(dataset, theory):
     for arguments, field in (
         ({"variable": "colour", "solver": "AMP"}, "variable"),
         ({"variable": "overlap", "solver": "none"}, "solver"),
-        ({"variable": "overlap"}, "solver"),
+        ({"variable": "overlap", "solver": "AMP", "x": "beta"}, "x"),
+        ({"variable": "overlap", "select": {"N": 12}}, r"select\.N"),
     ):
         with pytest.raises(InputError, match=rf"^{field}: got .* allowed: one of"):
             plotting.curves(dataset, **arguments)
@@ -251,3 +252,194 @@ def test_drawing_leaves_the_users_style_alone(dataset):
     before = dict(matplotlib.rcParams)
     plotting.curves(dataset, variable="overlap", solver="AMP")
     assert dict(matplotlib.rcParams) == before
+
+
+AXES = {"alpha": LOADS, "N": [11, 101]}
+SOLVERS = {"solver": ["AMP", "annealing"]}
+SHAPES = {
+    "rectangular": simulated({**SOLVERS, **AXES}),
+    "holes": with_holes(simulated({**SOLVERS, **AXES}), 101, "AMP"),
+    "no size": simulated({"alpha": LOADS}),
+    "margin": simulated({"margin": [0.0, 0.5], "alpha": LOADS}),
+    "one instance": simulated(AXES, n=1),
+    "no instance": simulated(AXES, n=1).isel(instance=0, drop=True),
+    "one solver": simulated(AXES).assign_coords(solver="AMP"),
+    "nothing was run": simulated(AXES)[["status"]],
+    "one size never run": simulated(AXES).where(xarray.DataArray([True, False], dims="N")),
+    "four sizes on two axes": simulated({"margin": [0.0, 0.5], **AXES}),
+    "theory alone": None,
+}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("with_theory", [True, False])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_two_arguments_are_enough(shape, with_theory, theory, tmp_path):
+    dataset, lines = SHAPES[shape], theory if with_theory else None
+    if lines is None and (dataset is None or "overlap" not in dataset):
+        return
+    if shape == "four sizes on two axes":
+        with pytest.raises(InputError, match=r"^select\.margin: got None; allowed: one of 0, 0\.5\.$"):
+            plotting.curves(dataset, lines)
+    else:
+        ax = plotting.curves(dataset, lines)
+        assert ax.get_ylabel() == "overlap between two replicas"
+        assert ax.get_xlabel() == r"load $\alpha = P/N$"
+        assert bool(drawn(ax, "-")) == with_theory
+        ax.figure.savefig(tmp_path / "curves.png", dpi=30)
+    figure = plotting.phase_diagram(dataset, lines)
+    figure.savefig(tmp_path / "panels.png", dpi=30)
+    panels = [ax for ax in figure.axes if ax.axison]
+    if dataset is not None and "overlap" in dataset:
+        # Rates first: each variable for each solver or margin.
+        per_variable = {"rectangular": 2, "holes": 2, "four sizes on two axes": 2}.get(shape, 1)
+        assert len(panels) == 2 * per_variable
+        assert panels[0].get_ylabel() == "fraction of instances"
+        assert panels[-1].get_ylabel() == "overlap between two replicas"
+    assert len(plt.get_fignums()) == (1 if shape == "four sizes on two axes" else 2)
+
+
+@pytest.mark.filterwarnings("error")
+def test_extra_loads_of_one_size_are_drawn_for_that_size_alone():
+    full = simulated({**SOLVERS, **AXES})
+    ax = plotting.curves(with_holes(full, 101, "AMP"), variable="overlap", solver="AMP")
+    few, all_loads = (container.lines[0].get_ydata() for container in ax.containers)
+    assert np.isfinite(few).tolist() == [True, False, True, False]
+    assert np.allclose(all_loads, full["overlap"].sel(solver="AMP", N=101).mean("instance"))
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_size_without_points_is_not_in_the_legend_and_others_keep_their_colours(dataset):
+    reference = plotting.curves(dataset, variable="overlap", solver="AMP").containers[1].lines[0]
+    dataset["overlap"][:, :, 0] = np.nan
+    (container,) = plotting.curves(dataset, variable="overlap", solver="AMP").containers
+    assert container.get_label() == "N = 101"
+    assert container.lines[0].get_color() == reference.get_color()
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("n", [None, 1])
+def test_a_single_instance_has_the_error_of_its_own_measurement(n):
+    data = simulated(AXES, n=1)
+    ax = plotting.curves(data, variable="overlap")
+    assert ax.containers[0].lines[2] == ()
+    data["overlap_error"] = 0.1 * data["overlap"]
+    data["overlap_error"][0] = np.inf
+    ax = plotting.curves(data if n else data.isel(instance=0), variable="overlap")
+    bars = [path.vertices[:, 1] for path in ax.containers[1].lines[2][0].get_paths()]
+    own = data["overlap_error"].sel(N=101).values[:, 0]
+    assert np.allclose(np.diff([bar for bar in bars if len(bar)])[-3:, 0] / 2, own[1:])
+
+
+def test_another_axis_takes_the_role_of_the_size(theory):
+    margins = [0.0, 0.5]
+    lines = xarray.concat([theory[["overlap"]] + margin for margin in margins], "margin")
+    lines = lines.assign_coords(margin=margins).sel(theory=["low"])
+    ax = plotting.curves(simulated({"margin": margins, "alpha": LOADS}), lines)
+    assert [container.get_label() for container in ax.containers] == ["margin = 0", "margin = 0.5"]
+    solid = drawn(ax, "-")
+    assert [line.get_color() for line in solid] == [c.lines[0].get_color() for c in ax.containers]
+    for line, margin in zip(solid, margins, strict=True):
+        assert np.allclose(line.get_ydata(), lines["overlap"].sel(margin=margin, theory="low"))
+    alone = drawn(plotting.curves(None, lines), "-")
+    assert [line.get_label() for line in alone] == ["margin = 0", "margin = 0.5"]
+
+
+def test_a_value_of_a_further_axis_is_selected(theory):
+    data = simulated({"margin": [0.0, 0.5], **AXES})
+    lines = xarray.concat([theory[["overlap"]], theory[["overlap"]] + 0.5], "margin")
+    lines = lines.assign_coords(margin=[0.0, 0.5])
+    for ax in (
+        plotting.curves(data, lines, variable="overlap", select={"margin": 0.5}),
+        plotting.curves(data.sel(margin=0.5), lines, variable="overlap"),
+        plotting.phase_diagram(data, lines, panels=[{"variable": "overlap", "select": {"margin": 0.5}}]).axes[
+            0
+        ],
+    ):
+        mean = data["overlap"].sel(margin=0.5, N=11).mean("instance")
+        assert np.allclose(ax.containers[0].lines[0].get_ydata(), mean)
+        assert np.allclose(drawn(ax, "-")[0].get_ydata(), lines["overlap"].sel(margin=0.5, theory="low"))
+    for select, sentence in (
+        ({"margin": 0.3}, r"^select\.margin: got 0\.3; allowed: one of 0, 0\.5\.$"),
+        ({"beta": 1.0}, r"^select\.beta: got 1\.0; allowed: axes margin, alpha, N, instance, theory\.$"),
+        (3, r"^select: got 3; allowed: axes with a value each\.$"),
+    ):
+        with pytest.raises(InputError, match=sentence):
+            plotting.curves(data, lines, select=select)
+
+
+def test_the_longest_axis_is_horizontal_where_there_is_no_load(theory):
+    data = simulated({"alpha": [1.0, 2.0, 3.0], "N": [11, 101]}).rename(alpha="beta")
+    ax = plotting.curves(data)
+    assert ax.get_xlabel() == r"inverse temperature $\beta$"
+    assert np.allclose(ax.containers[0].lines[0].get_xdata(), [1, 2, 3])
+    assert plotting.curves(data.isel(beta=0)).get_xlabel() == "number of weights $N$"
+    with pytest.raises(InputError, match=r"^select\.alpha: got None; allowed: one of 0\.5, 1, 1\.5, 2\.$"):
+        plotting.curves(data, theory)
+    ax = plotting.curves(data, theory, select={"theory": "low", "alpha": 1.5})
+    assert [line.get_ydata() for line in ax.get_lines() if line.get_label() == "theory, low"] == [[0.6, 0.6]]
+
+
+def test_many_sizes_and_several_solvers_look_different():
+    data = simulated({**SOLVERS, "alpha": LOADS, "N": list(range(11, 20))})
+    for chosen in (data.isel(solver=0), data):
+        looks = [
+            (container.lines[0].get_color(), container.lines[0].get_marker())
+            for container in plotting.curves(chosen, variable="overlap").containers
+        ]
+        assert len(set(looks)) == len(looks) == 9 * (1 + (chosen is data))
+
+
+def boxes(ax):
+    renderer = ax.figure.canvas.get_renderer()
+    return [text.get_window_extent(renderer) for text in [*ax.texts, ax.title] if text.get_text()]
+
+
+@pytest.mark.parametrize("loads", [(1.24, 1.30), (0.51, 1.24, 1.30, 1.99), (0.52, 0.55), (1.9, 1.95, 1.99)])
+def test_labels_and_titles_do_not_overlap(theory, loads):
+    names = ["information-theoretic", "spinodal", "replica symmetry unstable", "dynamical transition"]
+    lines = theory.drop_dims("threshold")
+    lines["threshold_load"] = ("threshold", list(loads))
+    lines = lines.assign_coords(threshold=names[: len(loads)])
+    title = (
+        "a title that is much longer than the axes are wide, so that it has to be broken between its words"
+    )
+    ax = plotting.curves(None, lines, variable="overlap", title=title)
+    ax.figure.canvas.draw()
+    found = boxes(ax)
+    assert len(found) == len(loads) + 1
+    assert not any(a.overlaps(b) for k, a in enumerate(found) for b in found[:k])
+    frame = ax.figure.bbox
+    assert all(frame.x0 <= box.x0 and box.x1 <= frame.x1 and box.y1 <= frame.y1 for box in found)
+
+
+def test_legends_stand_beside_the_data_and_inside_the_figure(theory):
+    for sizes in ([11, 101], list(range(11, 31))):
+        ax = plotting.curves(simulated({"alpha": LOADS, "N": sizes}), theory)
+        ax.figure.canvas.draw()
+        for legend in ax.figure.legends:
+            box = legend.get_window_extent()
+            assert not box.overlaps(ax.bbox)
+            assert 0 <= box.x0 < box.x1 <= ax.figure.bbox.x1
+            assert 0 <= box.y0 < box.y1 <= ax.figure.bbox.y1
+        labels = [text.get_text() for legend in ax.figure.legends for text in legend.get_texts()]
+        assert {f"N = {N}" for N in sizes} < set(labels)
+
+
+def test_an_outcome_is_named_and_a_small_error_is_no_outcome(theory):
+    data = simulated(AXES)
+    data["training_error"] = 0 * data["overlap"]
+    data["recovered"].attrs["long_name"] = "whether the teacher is recovered"
+    assert plotting.curves(data, variable="training_error").get_ylabel() == "fraction of violated constraints"
+    label = plotting.curves(data, variable="recovered").get_ylabel()
+    assert label.replace("\n", " ") == "fraction of instances where the teacher is recovered"
+
+
+@pytest.mark.parametrize(("level", "words"), [(None, "1/2"), (0.5, "1/2"), (0.75, "3/4"), (0.9, "0.9")])
+def test_the_level_of_a_crossing_is_named(level, words):
+    fit = FiniteSizeThreshold(Estimate(1.7, 0.02, 9.0), 2.0, 0.5, np.array([25, 100]), np.array([2.1, 1.9]),
+                              np.array([0.1, 0.1]), np.array([0.2, 0.1]), 0.0).to_dataset()  # fmt: skip
+    fit = fit.drop_vars("level", errors="ignore")
+    if level is not None:
+        fit["level"] = level
+    assert plotting.finite_size(fit).get_ylabel() == f"load at which the rate is {words}"

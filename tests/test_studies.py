@@ -75,7 +75,7 @@ def test_every_value_is_there_or_its_status_says_why(study, smoke):
 def test_every_profile_is_valid(study, profile):
     loaded = Study.load(study, profile)
     assert loaded.question.endswith("?")
-    assert loaded.scan.shape[-1] == loaded.scan.instances
+    assert loaded.scan.grid.shape[-1] == loaded.scan.instances
 
 
 @pytest.mark.parametrize("study", STUDIES, ids=named)

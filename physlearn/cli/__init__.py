@@ -20,9 +20,14 @@ examples:
   physlearn list models
 """
 
+_KEPT = "what was finished has been kept, and the same command goes on from there."
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code (2: bad input, 1: failed task, 130 or 143: stopped)."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments[:1] == ["scan"] and arguments[1:2] and arguments[1] in scan.VERBS:
+        arguments[:2] = [" ".join(arguments[:2])]
     options = _parser().parse_args(arguments)
     try:
         with _terminable():
@@ -30,9 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except InputError as error:
         return _tell(error, 2)
     except KeyboardInterrupt as error:
-        kept = "what was finished has been kept, and the same command goes on from there."
-        notes = getattr(error, "__notes__", [])
-        return _tell("stopped; " + (" ".join(notes) or kept), 143 if isinstance(error, Terminated) else 130)
+        notes = " ".join(getattr(error, "__notes__", []))
+        return _tell(f"stopped; {notes or _KEPT}", 143 if isinstance(error, Terminated) else 130)
     except BrokenPipeError:
         # The reader of a pipe has left; nothing is to be told, not even by the interpreter's last flush.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -41,8 +45,45 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from physlearn.scan import TaskError
 
         if isinstance(error, TaskError):
-            return _tell(" ".join([str(error), *getattr(error, "__notes__", [])]), 1)
+            return _tell(error, 1)
         raise
+
+
+def command() -> None:
+    """Run the command line as a process of its own, which ends within a second when it is told to."""
+    over = threading.Event()
+    watch = _ends_soon(over) if threading.current_thread() is threading.main_thread() else None
+    code = main()
+    over.set()
+    if watch is not None:
+        signal.set_wakeup_fd(-1)
+    if code in (130, 143):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)  # workers and threads of the tasks that were stopped are not waited for
+    sys.exit(code)
+
+
+def _ends_soon(over: threading.Event) -> threading.Thread:
+    """End the process when it has not left by itself soon after SIGINT or SIGTERM.
+
+    Python's own handlers wait for the compiled loop that is running, and pools for their tasks. What is finished is in
+    the journal by then, and workers notice that they are alone.
+    """
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+
+    def watch() -> None:
+        while True:
+            number = os.read(reader, 1)
+            if number and number[0] in (signal.SIGINT, signal.SIGTERM) and not over.wait(0.8):
+                _tell(f"stopped; {_KEPT}", 0)
+                os._exit(130 if number[0] == signal.SIGINT else 143)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    return thread
 
 
 class Terminated(KeyboardInterrupt):

@@ -312,7 +312,7 @@ def _write(request: _Request, data: "xarray.Dataset", shown: list[str], out: Pat
 
 def _horizontal(request: _Request) -> str:
     """The axis that a figure has as its horizontal one: time, or the longest one of numbers."""
-    from physlearn.plotting import LINES
+    from physlearn.plotting.style import LINES
     from physlearn.results import Trajectory
 
     is_path = inspect.signature(request.function).return_annotation in (Trajectory, "Trajectory")
@@ -336,7 +336,8 @@ def _draw(request: _Request, data: "xarray.Dataset", shown: list[str], horizonta
     import numpy as np
 
     from physlearn import plotting
-    from physlearn.scan.storage import _write as through_temporary
+    from physlearn.plotting.figures import plt
+    from physlearn.scan.storage import replacing, unwritable
     from physlearn.scan.variables import VARIABLES
 
     for name in shown:
@@ -357,8 +358,13 @@ def _draw(request: _Request, data: "xarray.Dataset", shown: list[str], horizonta
             ax.autoscale(axis="y")
     if len(panels) == 1:
         figure.set_size_inches(6, 4.4)
-    through_temporary(out, lambda path: figure.savefig(path, dpi=150, format=out.suffix[1:].lower()))
-    plotting.plt.close(figure)
+    try:
+        with replacing(out) as path:
+            figure.savefig(path, dpi=150, format=out.suffix[1:].lower())
+    except OSError as error:
+        raise unwritable(out.parent, error) from error
+    finally:
+        plt.close(figure)
 
 
 def _title(request: _Request) -> str:

@@ -18,7 +18,10 @@ def draws_studies(function: Callable[..., Any]) -> bool:
 
 
 def check_figure(
-    figure: Mapping[str, Any], variables: Sequence[str], solvers: Sequence[str], axes: Sequence[str]
+    figure: Mapping[str, Any],
+    variables: Sequence[str],
+    solvers: Sequence[str],
+    axes: Sequence[str] | Mapping[str, Sequence[Any]],
 ) -> None:
     """Raise an `InputError` unless the table ``[figure]`` is one that can be drawn.
 
@@ -26,14 +29,18 @@ def check_figure(
     ----------
     figure : mapping
         ``call`` and ``arguments``.
-    variables, solvers, axes : sequences of str
-        What the study measures, the names of its solvers, and what its panels may be drawn against.
+    variables, solvers : sequences of str
+        What the study measures, and the names of its solvers.
+    axes : sequence of str, or mapping of str to sequence
+        What its panels may be drawn against, and what they may select: if it is a mapping, one of the axis' values.
     """
     draw = resolve("figure.call", figure["call"], ("plotting",), draws_studies)
     arguments = figure.get("arguments", {})
     _check_names("figure.arguments", arguments, draw)
     if "columns" in arguments:
         integer("figure.arguments.columns", arguments["columns"], at_least=1, at_most=20)
+    if "panels" not in arguments:
+        return
     panels = arguments["panels"]
     if not isinstance(panels, list) or not panels:
         raise reject("figure.arguments.panels", panels, 'a list of tables such as {variable = "energy"}')
@@ -42,16 +49,26 @@ def check_figure(
         field = f"figure.arguments.panels[{k}]"
         member(field, panel, dict, 'tables such as {variable = "energy"}')
         _check_names(field, panel, draw_panel)
-        choice(f"{field}.variable", panel["variable"], variables)
-        if "solver" in panel or len(solvers) > 1:
-            choice(f"{field}.solver", panel.get("solver"), solvers)
-        if "x" in panel:
-            choice(f"{field}.x", panel["x"], axes)
+        for key, options in (("variable", variables), ("solver", solvers), ("x", tuple(axes))):
+            if key in panel:
+                choice(f"{field}.{key}", panel[key], options)
         for key in ("title", "theory_variable"):
             if key in panel:
                 member(f"{field}.{key}", panel[key], str, "a string")
         if "limits" in panel:
             _check_limits(f"{field}.limits", panel["limits"])
+        if "select" in panel:
+            _check_select(f"{field}.select", panel["select"], axes)
+
+
+def _check_select(field: str, select: Any, axes: Sequence[str] | Mapping[str, Sequence[Any]]) -> None:
+    for name, value in member(field, select, dict, "a table such as {margin = 0.5}").items():
+        if name not in axes:
+            raise reject(f"{field}.{name}", value, "axes " + ", ".join(axes))
+        if isinstance(axes, Mapping) and value not in axes[name]:
+            raise reject(f"{field}.{name}", value, "one of " + ", ".join(map(repr, axes[name])))
+        if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+            raise reject(f"{field}.{name}", value, "a number or a string")
 
 
 def _check_names(field: str, arguments: Any, function: Callable[..., Any]) -> None:

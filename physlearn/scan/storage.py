@@ -4,14 +4,15 @@ import contextlib
 import dataclasses
 import os
 import platform
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from physlearn.inputs import reject
+from physlearn.inputs import InputError, reject
 
 if TYPE_CHECKING:
     import xarray
@@ -19,29 +20,46 @@ if TYPE_CHECKING:
 
 def write(dataset: "xarray.Dataset", path: str | Path) -> Path:
     """Store `dataset` as NetCDF: into a temporary file first, so that `path` is never half-written."""
-    return _write(path, lambda temporary: dataset.to_netcdf(temporary, engine="h5netcdf"))
+    with _told(path), replacing(path) as temporary:
+        dataset.to_netcdf(temporary, engine="h5netcdf")
+    return Path(path)
 
 
 def write_text(text: str, path: str | Path) -> Path:
     """Store `text` in the same way."""
-    return _write(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+    with _told(path), replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return Path(path)
 
 
-def _write(path: str | Path, save: Callable[[Path], Any]) -> Path:
+@contextlib.contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """A temporary file that takes the place of `path` at the end, if nothing was raised."""
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    # Hosts may share a folder, and threads a process.
+    owner = f"{platform.node()}.{os.getpid()}.{threading.get_ident()}"
+    temporary = path.with_name(f".{path.name}.{owner}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save(temporary)
+        yield temporary
         os.replace(temporary, path)
-    except OSError as error:
-        raise reject(
-            "out", str(path.parent), f"a directory that can be written ({error.strerror or error})"
-        ) from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
-    return path
+
+
+@contextlib.contextmanager
+def _told(path: str | Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise unwritable(Path(path).parent, error) from error
+
+
+def unwritable(directory: str | Path, error: OSError) -> InputError:
+    """What is said where the system refuses to write into a directory."""
+    reason = error.strerror or error
+    return reject("out", str(directory), f"a directory that can be written, on a disk with room ({reason})")
 
 
 def check_directory(path: str | Path) -> None:

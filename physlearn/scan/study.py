@@ -3,6 +3,8 @@
 import dataclasses
 import inspect
 import json
+import math
+import time
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,40 +14,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from physlearn.inputs import InputError, choice, integer, member, number, reject
+from physlearn.inputs import InputError, choice, integer, number, reject
 from physlearn.models import Model
-from physlearn.results import SaddlePoint
-from physlearn.scan.engine import Scan, run_task
+from physlearn.results import SaddlePoint, Status
+from physlearn.scan.engine import Scan
 from physlearn.scan.figures import check_figure
 from physlearn.scan.names import call, construct, resolve
+from physlearn.scan.refine import refine
+from physlearn.scan.schema import MOST_POINTS, REQUIRED, axis_values, by_name, check_keys, only, overridden
 from physlearn.scan.storage import write, write_text
+from physlearn.scan.tasks import Entry, Setting, TaskError, run_entry, single_threaded
 from physlearn.scan.variables import OUTCOMES, annotate
 from physlearn.solvers import Solver
 
 if TYPE_CHECKING:
     import xarray
 
-_KEYS = {
-    "question": str,
-    "seed": int,
-    "task": str,
-    "measure": list,
-    "instances": int,
-    "model": dict,
-    "axes": dict,
-    "solver": list,
-    "theory": list,
-    "threshold": list,
-    "finite_size": dict,
-    "figure": dict,
-    "profiles": dict,
-}
-_REQUIRED = ("question", "seed", "measure", "instances", "model", "axes", "solver")
-_NAMED = ("solver", "theory", "threshold")
 _LARGEST = 10_000_000  # more weights than any instance here can have patterns for
-_MOST_POINTS = 1_000_000  # of a grid
 _ANSWERS = (SaddlePoint, float, "SaddlePoint", "float")
-_IN_WORDS = {str: "a string", int: "an integer", list: "a list", dict: "a table"}
+_REFINE = {"variable": str, "solver": str, "level": float, "rounds": int, "num": int, "resolution": float}
 
 
 @dataclass(frozen=True)
@@ -75,15 +62,15 @@ class Study:
             raise reject("study", str(path), f"a TOML file that can be read ({error})") from error
         except OSError as error:
             raise reject("study", str(path), f"a TOML file that can be read ({error.strerror})") from error
-        _check_keys(content, required=())
+        check_keys(content, required=())
         profiles = content.pop("profiles", {})
         if profile is not None:
             if profile not in profiles:
                 raise reject(
                     "profile", profile, "one of " + (", ".join(map(repr, profiles)) or "none in this study")
                 )
-            content = _merged(content, profiles[profile], f"profiles.{profile}")
-        _check_keys(content, required=_REQUIRED)
+            content = overridden(content, profiles[profile], f"profiles.{profile}")
+        check_keys(content, required=REQUIRED)
         name = path.resolve().parent.name if path.name == "study.toml" else path.stem
         study = cls(name, profile, content)
         study.check()
@@ -103,32 +90,41 @@ class Study:
             raise reject("measure", measure, "a list of names of observables")
         if len(set(measure)) < len(measure):
             raise reject("measure", measure, "names of observables, each of them once")
-        axes = {name: _grid(f"axes.{name}", values) for name, values in content["axes"].items()}
+        axes = {name: axis_values(f"axes.{name}", values) for name, values in content["axes"].items()}
         for name in ("alpha", "N"):
             if name not in axes:
                 raise reject(f"axes.{name}", None, "a list of values, or {start, stop, num}")
-        entries = _by_name("solver", content["solver"])
-        solvers = {
-            name: construct(f"solver.{name}", _with_axes(table, axes, "solvers"), Solver, "solvers")
-            for name, table in entries.items()
-        }
         for name in ("solver", "solvers", "model", "measure", "instance", "status"):
             if name in axes:
                 raise reject(
                     f"axes.{name}", axes[name], "axes that are N and fields of the model or a solver"
                 )
-        several = {"solver": list(solvers)} if len(solvers) > 1 else {}
-        constants = {"model": self.model, "solvers": solvers, "measure": tuple(measure)}
-        constants |= {} if several else {"solver": next(iter(solvers))}
         task = resolve("task", content.get("task", "solvers.solve_task"), ("solvers",))
-        if list(inspect.signature(task).parameters) != ["point", "streams"]:
+        if list(inspect.signature(task).parameters)[:2] != ["point", "streams"]:
             raise reject("task", content["task"], "functions task(point, streams) such as solvers.solve_task")
-        return Scan(task, {**several, **axes}, constants, content["instances"], content["seed"])
+        constants = {"model": self.model}
+        measure = (*measure, *({"load"} - set(measure)))
+        return Scan(
+            task, {"solver": self.solvers, **axes}, constants, content["instances"], content["seed"], measure
+        )
+
+    @cached_property
+    def solvers(self) -> dict[str, Any]:
+        """The solvers by their names, at the first value of every axis that is one of their fields."""
+        axes = {
+            name: axis_values(f"axes.{name}", values) for name, values in self.configuration["axes"].items()
+        }
+        return {
+            name: construct(f"solver.{name}", _with_axes(table, axes, "solvers"), Solver, "solvers")
+            for name, table in by_name("solver", self.configuration["solver"]).items()
+        }
 
     @cached_property
     def model(self) -> Model:
         """The model, at the first value of every axis that is one of its fields."""
-        axes = {name: _grid(f"axes.{name}", values) for name, values in self.configuration["axes"].items()}
+        axes = {
+            name: axis_values(f"axes.{name}", values) for name, values in self.configuration["axes"].items()
+        }
         table = _with_axes(self.configuration["model"], axes, "models", "model")
         try:
             return construct("model", table, Model)
@@ -142,9 +138,7 @@ class Study:
         integer("seed", self.configuration["seed"], at_least=0)
         scan = self.scan
         fields = {item.name for item in dataclasses.fields(self.model)}
-        of_solvers = {
-            item.name for solver in scan.constants["solvers"].values() for item in dataclasses.fields(solver)
-        }
+        of_solvers = {item.name for solver in self.solvers.values() for item in dataclasses.fields(solver)}
         for name, values in scan.axes.items():
             if name in fields:
                 _tried(
@@ -157,7 +151,7 @@ class Study:
             elif name != "solver" and name not in of_solvers:
                 allowed = ", ".join(sorted({"N"} | fields | of_solvers))
                 raise reject(f"axes.{name}", list(values), f"axes named {allowed}")
-        for name, solver in scan.constants["solvers"].items():
+        for name, solver in self.solvers.items():
             for item in dataclasses.fields(solver):
                 if item.name in scan.axes and item.name not in fields:
                     _tried(
@@ -171,41 +165,58 @@ class Study:
             if refusal:
                 raise InputError(f"solver.{name}: {refusal}")
         self._check_theory()
+        self._check_refine()
         self._check_finite_size()
         if "figure" in self.configuration:
             figure = self.configuration["figure"]
-            _only("figure", figure, {"call": str, "arguments": dict}, ("call",))
+            only("figure", figure, {"call": str, "arguments": dict}, ("call",))
             variables = (*self.configuration["measure"], "load")
             self._check_plane("figure")
-            check_figure(figure, variables, list(scan.constants["solvers"]), ["alpha"])
+            check_figure(figure, variables, list(self.solvers), ["alpha"])
 
     def _sample_nothing(self, N: Any) -> None:
         """Let the model check N, on an instance without patterns."""
         self.model.with_alpha(1e-12).sample(integer("N", N, at_least=1, at_most=_LARGEST), 0)
 
     def _check_theory(self) -> None:
-        for name, entry in _by_name("theory", self.configuration.get("theory", [])).items():
-            _only(f"theory.{name}", entry, {"call": str, "arguments": dict, "num": int}, ("call",))
+        for name, entry in by_name("theory", self.configuration.get("theory", [])).items():
+            only(f"theory.{name}", entry, {"call": str, "arguments": dict, "num": int}, ("call",))
             _function_and_arguments(f"theory.{name}", entry)
-            integer(f"theory.{name}.num", entry.get("num", 2), at_least=2, at_most=_MOST_POINTS)
-        thresholds = _by_name("threshold", self.configuration.get("threshold", []))
+            integer(f"theory.{name}.num", entry.get("num", 2), at_least=2, at_most=MOST_POINTS)
+        thresholds = by_name("threshold", self.configuration.get("threshold", []))
         for name, entry in thresholds.items():
-            _only(f"threshold.{name}", entry, {"call": str, "arguments": dict}, ("call",))
+            only(f"threshold.{name}", entry, {"call": str, "arguments": dict}, ("call",))
             _function_and_arguments(f"threshold.{name}", entry, _is_threshold)
 
     def _check_finite_size(self) -> None:
         if "finite_size" not in self.configuration:
             return
         entry = self.configuration["finite_size"]
-        _only("finite_size", entry, {"variable": str, "solver": str, "exponent": float}, ("variable",))
+        only("finite_size", entry, {"variable": str, "solver": str, "exponent": float}, ("variable",))
         self._check_plane("finite_size")
+        self._check_outcome("finite_size", entry)
+        number("finite_size.exponent", entry.get("exponent", 1.0), above=0)
+
+    def _check_refine(self) -> None:
+        if "refine" not in self.configuration:
+            return
+        entry = self.configuration["refine"]
+        only("refine", entry, _REFINE, ("variable",))
+        self._check_outcome("refine", entry)
+        number("refine.level", entry.get("level", 0.5), above=0, below=1)
+        number("refine.resolution", entry.get("resolution", 1.0), above=0)
+        for key in ("rounds", "num"):
+            integer(f"refine.{key}", entry.get(key, 3), at_least=1, at_most=1000)
+
+    def _check_outcome(self, key: str, entry: Mapping[str, Any]) -> None:
+        """Raise an `InputError` unless the table names an outcome that is measured, and one of the solvers."""
         outcomes = [name for name in self.configuration["measure"] if name in OUTCOMES]
         if entry["variable"] not in outcomes:
-            allowed = f"one of {', '.join(OUTCOMES)} that is measured"
-            raise reject("finite_size.variable", entry["variable"], allowed)
-        names = list(self.scan.constants["solvers"])
-        choice("finite_size.solver", entry.get("solver", names[0]), names)
-        number("finite_size.exponent", entry.get("exponent", 1.0), above=0)
+            raise reject(
+                f"{key}.variable", entry["variable"], f"one of {', '.join(OUTCOMES)} that is measured"
+            )
+        names = list(self.solvers)
+        choice(f"{key}.solver", entry.get("solver", names[0]), names)
 
     def _check_plane(self, key: str) -> None:
         """Raise an `InputError` for an axis that figures and fits can't show."""
@@ -217,54 +228,93 @@ class Study:
         """Run every solver's smallest point; raise an `InputError` for an observable that none has."""
         scan = self.scan
         smallest = {name: min(values) for name, values in scan.axes.items() if name != "solver"}
+        setting = Setting(scan.task, scan.seed)
         found: set[str] = set()
-        for solver in scan.constants["solvers"]:
-            point = {**scan.constants, **smallest, "solver": solver, "measure": None}
-            found |= set(run_task(scan.task, point, scan.seed, (0,))[1]) - {"status"}
-        for name in scan.constants["measure"]:
+        for name, solver in self.solvers.items():
+            address = {"solver": name, **smallest}
+            point = {**scan.constants, **smallest, "solver": solver}
+            entry = Entry(0, point, address, 0, tuple(address))
+            with single_threaded():
+                outcome = run_entry(setting, entry)
+            if outcome.error:
+                error = f"{outcome.error} (at {entry.place})"
+                raise InputError(error) if outcome.is_refusal else TaskError(f"the task failed: {error}")
+            found |= set(outcome.values)
+        for name in self.configuration["measure"]:
             if name not in found:
                 raise reject("measure", name, "one of " + ", ".join(sorted(found)))
 
     def run(
-        self, out: str | Path, n_jobs: int | None = 1, max_runtime: float | None = None
+        self, out: str | Path, n_jobs: int | None = 1, max_runtime: float | None = None, **options: Any
     ) -> dict[str, Path]:
         """Simulate what is missing in the directory `out`, add the theory, and return the files written.
 
         ``result.nc`` holds the simulation, ``theory.nc`` curves and thresholds, ``finite_size.nc`` the
         extrapolated threshold (its attribute ``refused`` says why where there is none), ``study.json`` the
-        configuration.
+        configuration. Other `options` are those of `Scan.run`; of a shard, only the simulation is run.
         """
         out = Path(out)
         # What is wrong with the directory or the theory is found before the long run.
-        self.scan.stored(out)
+        self.scan.check_directory(out)
         theory = self.theory()
         self.check_measure()
-        if n_jobs == -1 and max_runtime is None:
-            # Starting workers takes longer than a small study; what is left after a second goes to them.
-            self.scan.run(out, 1, 1.0, progress=False)
-        result = self.scan.run(out, n_jobs, max_runtime)
-        files = {"result": out / "result.nc", "theory": write(theory, out / "theory.nc")}
+        result = self._simulate(out, n_jobs, max_runtime, **options)
+        files = {"result": out / "result.nc", "study": write_text(self.to_json(), out / "study.json")}
+        if options.get("shard") is not None:
+            return files
+        if result.sizes["alpha"] > len(self.scan.axes["alpha"]):
+            theory = self.theory(result["alpha"].values)
+        files["theory"] = write(theory, out / "theory.nc")
         finite_size = self.finite_size(result)
         if finite_size is not None:
             files["finite_size"] = write(finite_size, out / "finite_size.nc")
-        files["study"] = write_text(self.to_json(), out / "study.json")
         return files
+
+    def _simulate(
+        self, out: Path, n_jobs: int | None, max_runtime: float | None, **options: Any
+    ) -> "xarray.Dataset":
+        """The scan, then the points that its refinement adds, round by round."""
+        stop = math.inf if max_runtime is None else time.monotonic() + max_runtime
+        if n_jobs == -1 and max_runtime is None and options.get("shard") is None:
+            # Starting workers takes longer than a small study; what is left after a second goes to them.
+            self.scan.run(out, 1, 1.0, progress=False)
+        scan = self.scan
+        result = scan.run(out, n_jobs, max_runtime, **options)
+        entry = dict(self.configuration.get("refine", {}))
+        if options.get("shard") is not None or not entry:
+            return result
+        rounds, solver = entry.pop("rounds", 3), entry.pop("solver", None)
+        chosen = {"solver": solver} if "solver" in result.dims and solver else None
+        for _ in range(rounds):
+            if (result["status"] == Status.NOT_RUN.code).any():
+                break
+            points = refine(result, **entry, select=chosen)
+            if not points:
+                break
+            scan = scan.with_points(points)
+            result = scan.run(
+                out, n_jobs, None if stop == math.inf else max(0.0, stop - time.monotonic()), **options
+            )
+        return result
 
     def to_json(self) -> str:
         """Name, profile and configuration, for whoever reads the data later."""
         return json.dumps(dataclasses.asdict(self), indent=1) + "\n"
 
-    def theory(self) -> "xarray.Dataset":
-        """The theory's curves along ``theory`` and the load, and its thresholds along ``threshold``."""
+    def theory(self, loads: "np.ndarray | None" = None) -> "xarray.Dataset":
+        """The theory's curves along ``theory`` and the load, and its thresholds along ``threshold``.
+
+        The curves have points at all `loads`, by default at those of the axis.
+        """
         import xarray
 
         thresholds = {}
-        for name, entry in _by_name("threshold", self.configuration.get("threshold", [])).items():
+        for name, entry in by_name("threshold", self.configuration.get("threshold", [])).items():
             function, arguments = _function_and_arguments(f"threshold.{name}", entry, _is_threshold)
             load = call(f"threshold.{name}.arguments", function, arguments, model=self.model)
             thresholds[name] = number(f"threshold.{name}", load)
-        loads = np.array(list(thresholds.values()), dtype=float)
-        curves = self._curves(loads)
+        ends = np.array(list(thresholds.values()), dtype=float)
+        curves = self._curves(ends, np.array(self.scan.axes["alpha"] if loads is None else loads))
         data = xarray.Dataset()
         if curves:
             index = xarray.Variable("theory", list(curves))
@@ -275,24 +325,24 @@ class Study:
         if thresholds:
             data["threshold_load"] = (
                 "threshold",
-                loads,
+                ends,
                 {"long_name": "load of the threshold", "units": "1"},
             )
             data = data.assign_coords(threshold=list(thresholds))
         return annotate(data)
 
-    def _curves(self, thresholds: np.ndarray) -> "dict[str, xarray.Dataset]":
+    def _curves(self, thresholds: np.ndarray, loads: np.ndarray) -> "dict[str, xarray.Dataset]":
         """The curve of each entry, over all axes that are fields of the model, the load on a grid of its own."""
         from physlearn.meanfield import curve
 
         fields = {item.name for item in dataclasses.fields(self.model)}
         axes = {name: np.array(values) for name, values in self.scan.axes.items() if name in fields}
-        loads = axes.pop("alpha")
+        axes.pop("alpha")
         # A curve may jump at a threshold: both sides of it belong to the grid.
         sides = np.concatenate([thresholds * (1 - 1e-6), thresholds * (1 + 1e-6)])
         sides = sides[(sides > loads.min()) & (sides < loads.max())]
         curves = {}
-        for name, entry in _by_name("theory", self.configuration.get("theory", [])).items():
+        for name, entry in by_name("theory", self.configuration.get("theory", [])).items():
             # The simulation's loads do too, so that tables compare without interpolating.
             grid = np.linspace(loads.min(), loads.max(), entry.get("num", 200))
             over = {**axes, "alpha": np.union1d(grid, np.concatenate([loads, sides]))}
@@ -313,7 +363,9 @@ class Study:
         from physlearn.estimates import finite_size_threshold
 
         entry = self.configuration["finite_size"]
-        chosen = result.sel(solver=entry["solver"]) if "solver" in result.dims else result
+        chosen = result
+        if "solver" in result.dims:
+            chosen = result.sel(solver=entry.get("solver", result["solver"].values[0]))
         chosen = chosen[[entry["variable"], "load"]].transpose("N", "alpha", "instance")
         try:
             threshold = finite_size_threshold(
@@ -344,74 +396,6 @@ def _find(source: str | Path) -> Path:
     raise reject("study", str(source), "the path of a study.toml, or the name of a study")
 
 
-def _check_keys(content: Mapping[str, Any], required: tuple[str, ...]) -> None:
-    _only("", content, _KEYS, required)
-    for name, profile in content.get("profiles", {}).items():
-        member(f"profiles.{name}", profile, dict, "a table")
-        unknown = [key for key in profile if key not in _KEYS or key == "profiles"]
-        if unknown:
-            allowed = "keys " + ", ".join(key for key in _KEYS if key != "profiles")
-            raise reject(f"profiles.{name}.{unknown[0]}", profile[unknown[0]], allowed)
-
-
-def _only(field: str, table: Any, kinds: Mapping[str, type], required: tuple[str, ...]) -> None:
-    """Raise unless `table` has the required keys, no unknown ones, and values of the right kind."""
-    prefix = f"{field}." if field else ""
-    member(field, table, Mapping, "a table")
-    for key, value in table.items():
-        if key not in kinds:
-            raise reject(prefix + key, value, "keys " + ", ".join(kinds))
-        kind = kinds[key]
-        if kind is float:
-            number(prefix + key, value)
-        elif not isinstance(value, kind) or isinstance(value, bool):
-            raise reject(prefix + key, value, _in_words(prefix + key, kind))
-    for key in required:
-        if key not in table:
-            raise reject(prefix + key, None, f"{_in_words(prefix + key, kinds[key])}, which is needed here")
-
-
-def _in_words(field: str, kind: type) -> str:
-    if field in _NAMED:
-        return f"{'at least one table' if field in _REQUIRED else 'tables'} [[{field}]]"
-    return _IN_WORDS.get(kind, "a number")
-
-
-def _merged(base: Any, override: Any, field: str) -> Any:
-    """`base` with the values of `override` in place; named tables in a list are found by their names."""
-    if isinstance(base, Mapping) and isinstance(override, Mapping):
-        merged = dict(base)
-        for key, value in override.items():
-            merged[key] = _merged(base[key], value, f"{field}.{key}") if key in base else value
-        return merged
-    if (
-        isinstance(base, list)
-        and isinstance(override, Mapping)
-        and all(isinstance(item, dict) for item in base)
-    ):
-        names = [item.get("name") for item in base]
-        for name in override:
-            if name not in names:
-                raise reject(f"{field}.{name}", override[name], "one of " + ", ".join(map(str, names)))
-        changed = [override.get(name, {}) for name in names]
-        return [
-            _merged(item, value, f"{field}.{item['name']}") for item, value in zip(base, changed, strict=True)
-        ]
-    return override
-
-
-def _by_name(field: str, entries: list[Any]) -> dict[str, dict[str, Any]]:
-    named: dict[str, dict[str, Any]] = {}
-    if field in ("solver",) and not entries:
-        raise reject(field, entries, "at least one table [[solver]]")
-    for entry in entries:
-        name = member(field, entry, dict, f"tables [[{field}]]").get("name")
-        if not isinstance(name, str) or not name or name in named:
-            raise reject(f"{field}.name", name, "a string, different in every table")
-        named[name] = {key: value for key, value in entry.items() if key != "name"}
-    return named
-
-
 def _is_of_a_model(function: Callable[..., Any]) -> bool:
     """Whether it makes a curve along the load: a saddle point, or a number, of a model."""
     signature = inspect.signature(function)
@@ -435,19 +419,6 @@ def _function_and_arguments(
             what = ", ".join(allowed) or "no arguments"
             raise reject(f"{field}.arguments.{key}", value, f"{what} for {function.__name__}")
     return function, arguments
-
-
-def _grid(field: str, values: Any) -> list[Any]:
-    """A list as it is; {start, stop, num} as equal steps, rounded so that finer grids share their points."""
-    if isinstance(values, list) and values:
-        return values
-    if isinstance(values, Mapping):
-        _only(field, values, {"start": float, "stop": float, "num": int}, ("start", "stop", "num"))
-        num = integer(f"{field}.num", values["num"], at_least=1, at_most=_MOST_POINTS)
-        with np.errstate(all="ignore"):
-            grid = np.linspace(values["start"], values["stop"], num)
-        return [float(f"{value:.12g}") for value in grid]
-    raise reject(field, values, "a list of values, or {start, stop, num}")
 
 
 def _with_axes(table: Any, axes: Mapping[str, list[Any]], family: str, field: str | None = None) -> Any:

@@ -1,11 +1,14 @@
 """What a study found, as a table for the terminal."""
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from physlearn.inputs import reject
 from physlearn.results import Status
+from physlearn.scan.variables import is_rate, main_axis, measured, numeric_axes
 
 if TYPE_CHECKING:
     import xarray
@@ -22,25 +25,22 @@ def table(
     Parameters
     ----------
     result : xarray.Dataset
-        Of a scan over ``alpha`` and ``N``, perhaps ``solver``; other axes are shown at their first value.
+        Of a scan: ``alpha`` or else the longest axis goes down, ``N`` or else another axis goes to the right; further
+        axes are shown at the value that a panel selects, or at their first one. A dash stands where nothing is known.
     theory, finite_size : xarray.Dataset, optional
         As `Study.theory` and `Study.finite_size` return them.
     panels : sequence of dict, optional
-        ``variable`` and ``solver`` of each block; by default all variables of all solvers.
+        ``variable``, ``solver`` and ``select`` of each block; by default all variables of all solvers.
     """
-    theory = _first(theory) if theory is not None else None
-    result = _first(result)
-    solvers = result["solver"].values.tolist() if "solver" in result.dims else [None]
-    variables = [
-        name
-        for name in result.data_vars
-        if name not in ("status", "load") and not str(name).endswith("_error")
-    ]
-    if not panels:
-        panels = [{"variable": name, "solver": solver} for solver in solvers for name in variables]
-    blocks = [_block(result, theory, panel["variable"], panel.get("solver")) for panel in panels]
-    lines = [*_thresholds(theory), *_finite_size(finite_size), *_status(result, solvers)]
-    return "\n\n".join([*filter(None, blocks), "\n".join(lines)])
+    names = _solvers(result)
+    blocks = []
+    for panel in panels or [{"solver": name} for name in names]:
+        variables = [panel["variable"]] if "variable" in panel else measured(result)
+        solvers = [panel.get("solver")] if panel.get("solver") else names
+        for variable, solver in itertools.product(variables, solvers):
+            blocks.append(_block(result, theory, variable, solver, panel.get("select", {})))
+    lines = [*_thresholds(theory), *_finite_size(finite_size), *_status(result, names)]
+    return "\n\n".join([*filter(None, dict.fromkeys(blocks)), "\n".join(lines)])
 
 
 def with_error(value: float, error: float) -> str:
@@ -54,42 +54,116 @@ def with_error(value: float, error: float) -> str:
     return f"{value:.{digits}f}({error * 10**digits:.0f})"
 
 
-def _first(data: "xarray.Dataset") -> "xarray.Dataset":
-    known = ("alpha", "N", "solver", "instance", "theory", "threshold")
-    return data.isel({name: 0 for name in data.dims if name not in known})
+def _solvers(result: "xarray.Dataset") -> list[str | None]:
+    return result["solver"].values.tolist() if "solver" in result.dims else [None]
+
+
+def _named(axis: str, value: Any) -> str:
+    return f"{axis} = {value:g}" if isinstance(value, float) else f"{axis} = {value}"
+
+
+def _places(values: np.ndarray, wanted: Any) -> list[int]:
+    """Where `wanted` stands among the values of an axis."""
+    same = np.isclose(values, wanted, rtol=1e-9) if values.dtype.kind in "fiu" else values == wanted
+    return np.flatnonzero(same).tolist()
+
+
+def _at(data: "xarray.DataArray", axis: str, value: Any) -> "xarray.DataArray | None":
+    """`data` at one value of an axis; as it is where it has no such axis, None where that has no such value."""
+    if axis not in data.dims or axis not in data.coords:
+        return data
+    places = _places(data[axis].values, value)
+    return data.isel({axis: places[0]}) if places else None
 
 
 def _block(
-    result: "xarray.Dataset", theory: "xarray.Dataset | None", variable: str, solver: str | None
+    result: "xarray.Dataset",
+    theory: "xarray.Dataset | None",
+    variable: str,
+    solver: str | None,
+    select: Mapping[str, Any],
 ) -> str:
-    data = result[variable]
-    if "solver" in data.dims:
-        data = data.sel(solver=solver)
-    data = data.transpose("alpha", "N", "instance")
-    is_rate = bool(np.isin(data.values[np.isfinite(data.values)], (0, 1)).all())
-    columns = {"alpha": [f"{alpha:g}" for alpha in data["alpha"].values]}
+    """The rows of one variable and solver, without those that the scan does not have."""
+    data, status = result[variable], result["status"]
+    if solver and "solver" in data.dims:
+        data, status = data.sel(solver=solver), status.sel(solver=solver)
+    axes = numeric_axes(data)
+    down = main_axis(data.isel({name: 0 for name in axes if name in select}))
+    others = [name for name in axes if name not in (down, *select)]
+    right = min(others, key=lambda name: (name != "N", -data.sizes[name]), default=None)
+    fixed = {}
+    for name in [str(name) for name in data.dims if name not in (down, right, "instance")]:
+        value = select.get(name, data[name].values[0]) if name in data.coords else 0
+        chosen = _at(data, name, value)
+        if chosen is None:
+            raise reject(f"select.{name}", value, "one of " + ", ".join(map(str, data[name].values)))
+        if data.sizes[name] > 1 and name in data.coords:
+            fixed[name] = value
+        data = chosen if name in data.coords else data.isel({name: 0})
+        status = status.sel({name: data[name]}) if name in status.dims else status
+    rate = is_rate(data)
+    rows = data[down].values.tolist() if down else [""]
+    columns = {down or "": [f"{value:g}" if down else "" for value in rows]}
+    places = data[right].values.tolist() if right else [None]
     if theory is not None and variable in theory:
-        for name in theory["theory"].values:
-            values = theory[variable].sel(theory=name, alpha=data["alpha"].values).values
-            columns[str(name)] = [f"{value:.4f}" if np.isfinite(value) else "-" for value in values]
-    for N in data["N"].values:
-        samples = data.sel(N=N).values
-        counts = np.isfinite(samples).sum(axis=1)
-        cells = []
-        for row, count in zip(samples, counts, strict=True):
-            row = row[np.isfinite(row)]
-            error = row.std(ddof=1) / np.sqrt(count) if count > 1 and not is_rate else np.inf
-            mean = row.mean() if count else np.nan
-            cells.append(f"{mean:.2f}" if is_rate and count else with_error(mean, error))
-        columns[f"N = {N}"] = cells
-    what = "fraction of" if is_rate else "mean and standard error of"
-    head = data.attrs.get("long_name", variable) + (f", {solver}" if solver else "")
-    head += f" ({what} {data.sizes['instance']} instances)"
-    widths = {name: max(len(name), *map(len, cells)) for name, cells in columns.items()}
-    rows = ["  ".join(name.rjust(widths[name]) for name in columns)]
-    for k in range(data.sizes["alpha"]):
-        rows.append("  ".join(cells[k].rjust(widths[name]) for name, cells in columns.items()))
-    return "\n".join([head, *rows])
+        columns |= _theory_columns(theory[variable], down, rows, right, places, fixed)
+    for value in places:
+        samples = data.sel({right: value}) if right else data
+        head = _named(right, value) if right else "simulation"
+        columns[head] = _cells(_matrix(samples, down), rate)
+    if down:
+        planned = _matrix(status != Status.NOT_PLANNED.code, down).any(axis=1)
+        columns = {name: [cells[k] for k in np.flatnonzero(planned)] for name, cells in columns.items()}
+    what = "fraction of" if rate else "mean and standard error of"
+    head = ", ".join([str(data.attrs.get("long_name", variable)), *([solver] if solver else [])])
+    head += "".join(f", {_named(name, value)}" for name, value in fixed.items())
+    head += f" ({what} {data.sizes.get('instance', 1)} instances)"
+    widths = {name: max([len(name), *map(len, cells)]) for name, cells in columns.items()}
+    lines = ["  ".join(name.rjust(widths[name]) for name in columns)]
+    for cells in zip(*columns.values(), strict=True):
+        lines.append("  ".join(cell.rjust(widths[name]) for name, cell in zip(columns, cells, strict=True)))
+    return "\n".join([head, *lines])
+
+
+def _matrix(data: "xarray.DataArray", down: str | None) -> np.ndarray:
+    """Values of shape (rows, all the rest)."""
+    values = data.transpose(down, ...).values if down else data.values[None]
+    return values.reshape(len(values), -1)
+
+
+def _cells(samples: np.ndarray, rate: bool) -> list[str]:
+    cells = []
+    for row in samples:
+        row = row[np.isfinite(row)]
+        error = row.std(ddof=1) / np.sqrt(row.size) if row.size > 1 and not rate else np.inf
+        mean = row.mean() if row.size else np.nan
+        cells.append(f"{mean:.2f}" if rate and row.size else with_error(mean, error))
+    return cells
+
+
+def _theory_columns(
+    theory: "xarray.DataArray",
+    down: str | None,
+    rows: Sequence[Any],
+    right: str | None,
+    places: Sequence[Any],
+    fixed: Mapping[str, Any],
+) -> dict[str, list[str]]:
+    """A column for each branch, and for each place of the axis to the right if the theory depends on it."""
+    columns = {}
+    for k, name in enumerate(theory["theory"].values if "theory" in theory.dims else ["theory"]):
+        branch = theory.isel(theory=k) if "theory" in theory.dims else theory
+        for place in places if right in theory.dims else [None]:
+            part: xarray.DataArray | None = branch
+            for axis, value in (*fixed.items(), *([(right, place)] if place is not None else [])):
+                part = _at(part, str(axis), value) if part is not None else None
+            cells = []
+            for row in rows:
+                found = _at(part, down, row) if part is not None and down else part
+                value = float(found) if found is not None and found.ndim == 0 else np.nan
+                cells.append(f"{value:.4f}" if np.isfinite(value) else "-")
+            columns[f"{name}, {_named(str(right), place)}" if place is not None else str(name)] = cells
+    return columns
 
 
 def _thresholds(theory: "xarray.Dataset | None") -> list[str]:
@@ -113,9 +187,11 @@ def _finite_size(data: "xarray.Dataset | None") -> list[str]:
     limit = with_error(float(data["threshold"]), float(data["threshold_error"]))
     solver = f", {data.attrs['solver']}" if data.attrs.get("solver") else ""
     quality = f"chi2 {float(data['chi2']):.2g} for {data.sizes['N'] - 2} degrees of freedom"
+    level = float(data["level"]) if "level" in data else 0.5
+    rate = "one half" if level == 0.5 else f"{level:.4g}"
     return [
         f"threshold in simulation ({data.attrs['variable']}{solver}): {limit} for N to infinity by "
-        f"N^-{float(data['exponent']):.3g} ({quality}); the rate is one half at {crossings}"
+        f"N^-{float(data['exponent']):.3g} ({quality}); the rate is {rate} at {crossings}"
     ]
 
 
@@ -124,8 +200,10 @@ def _status(result: "xarray.Dataset", solvers: Sequence[str | None]) -> list[str
     for solver in solvers:
         codes = (result["status"].sel(solver=solver) if solver else result["status"]).values
         counts = {status: int((codes == status.code).sum()) for status in Status}
-        shown = ", ".join(f"{status.name} {count}" for status, count in counts.items() if count)
+        left_out = counts.pop(Status.NOT_PLANNED)
+        shown = ", ".join(f"{status.name} {count}" for status, count in counts.items() if count) or "none"
+        if left_out:
+            shown += f" ({left_out} of {codes.size} places in the grid are not part of the scan)"
         lines.append(f"status{f' of {solver}' if solver else ''}: {shown}")
-        if counts[Status.NOT_RUN]:
-            lines.append(Status.NOT_RUN.advice)
+        lines += [status.advice for status in (Status.NOT_RUN, Status.FAILED) if counts[status]]
     return lines

@@ -1,6 +1,8 @@
-"""Long names and units of the variables that scans and curves share."""
+"""The variables that scans and curves share: long names, units, and what is shown against what."""
 
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 if TYPE_CHECKING:
     import xarray
@@ -40,6 +42,11 @@ VARIABLES = {
 # Those that are 0 or 1 in every instance, so that their mean is a rate.
 OUTCOMES = ("satisfiable", "solved", "recovered")
 
+# What stands beside the answers of a scan or of a curve.
+_BESIDE = ("status", "load", "threshold_load", "residual")
+# Dimensions along which nothing is shown as along an axis.
+_NO_AXES = ("solver", "instance", "theory", "threshold")
+
 
 def annotate(dataset: "xarray.Dataset") -> "xarray.Dataset":
     """`dataset` with long names and units where it had none."""
@@ -52,3 +59,43 @@ def annotate(dataset: "xarray.Dataset") -> "xarray.Dataset":
         if dataset[name].dtype.kind in "fiu" and name != "status":
             attrs.setdefault("units", units)
     return dataset
+
+
+def measured(dataset: "xarray.Dataset") -> list[str]:
+    """Names of the answers in a dataset: numbers other than status and load, and no errors of other answers."""
+    names = [
+        str(name)
+        for name, data in dataset.data_vars.items()
+        if data.dtype.kind in "fiu"
+        and name not in _BESIDE
+        and not any(str(dim).startswith(f"{name}_index") for dim in data.dims)  # an array at each point
+    ]
+    return [name for name in names if not (name.endswith("_error") and name.removesuffix("_error") in names)]
+
+
+def is_rate(data: "xarray.DataArray") -> bool:
+    """Whether these are outcomes, 0 or 1 in every instance, so that their mean is a success rate."""
+    present = data.values[np.isfinite(data.values)]
+    may_be = data.name in OUTCOMES or data.name not in VARIABLES
+    return may_be and present.size > 0 and bool(np.isin(present, (0, 1)).all())
+
+
+def numeric_axes(data: "xarray.DataArray") -> list[str]:
+    """Dimensions along which values can be shown in order: those with numbers for coordinates."""
+    return [
+        str(name)
+        for name in data.dims
+        if name not in _NO_AXES and name in data.coords and data[name].dtype.kind in "fiu"
+    ]
+
+
+def main_axis(*sources: "xarray.DataArray") -> str | None:
+    """What all `sources`, or else the first, are shown against: the load, else the longest axis other than N."""
+    axes = [numeric_axes(data) for data in sources]
+    shared = [name for name in axes[0] if all(name in others for others in axes)] or axes[0]
+    sizes = {name: sources[0].sizes[name] for name in shared}
+    if sizes.get("alpha", 0) > 1:
+        return "alpha"
+    return max(
+        sizes, key=lambda name: (sizes[name] > 1, name == "alpha", name != "N", sizes[name]), default=None
+    )

@@ -2,6 +2,7 @@
 
 import copy
 from abc import ABC, abstractmethod
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -99,6 +100,29 @@ def solve(instance: Instance, solver: Solver, rng: Any, *, state: Any = None) ->
         If the solver does not support the instance's model, an argument is of the wrong kind, or the state is
         another solver's or another instance's.
     """
+    steps = sweeps(instance, solver, rng, state=state)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
+def sweeps(
+    instance: Instance, solver: Solver, rng: Any, *, state: Any = None
+) -> Generator[tuple[Any, np.random.Generator], None, Result]:
+    """`solve`, one call of ``solver.sweep`` at a time.
+
+    Yields
+    ------
+    tuple
+        The state and the generator, with which another call goes on from here.
+
+    Returns
+    -------
+    Result
+        As of `solve`; its trace begins with this call.
+    """
     member(
         "instance", instance, Instance, "an Instance, from model.sample(N, rng) or Instance(patterns, labels)"
     )
@@ -108,19 +132,20 @@ def solve(instance: Instance, solver: Solver, rng: Any, *, state: Any = None) ->
     if refusal:
         raise InputError(f"solver: {refusal}")
     state = solver.init(instance, rng) if state is None else _resumed(instance, solver, state)
-    sweeps, records = [], []
+    done, records = [], []
     while (status := solver.status(instance, state)) is None:
         state = solver.sweep(instance, state, rng)
-        sweeps.append(state.n_sweeps)
+        done.append(state.n_sweeps)
         records.append(solver.record(instance, state))
+        yield state, rng
     names = records[0] if records else {}
-    trace = Trace(
-        np.array(sweeps, dtype=np.int64), {name: np.array([r[name] for r in records]) for name in names}
+    recorded = Trace(
+        np.array(done, dtype=np.int64), {name: np.array([r[name] for r in records]) for name in names}
     )
     weights = solver.weights(instance, state)
     observables = {**common_observables(instance, weights), "n_sweeps": state.n_sweeps}
     observables |= solver.observables(instance, state)
-    return solver.result_type(status, weights, observables, trace, solver, _stream(rng), state)
+    return solver.result_type(status, weights, observables, recorded, solver, _stream(rng), state)
 
 
 def _resumed(instance: Instance, solver: Solver, state: Any) -> Any:

@@ -1,66 +1,68 @@
 """What a scan runs at each of its points."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from typing import Any
 
 from physlearn.inputs import InputError, integer, member, reject
 from physlearn.models import Instance, Model
 from physlearn.random import Streams
-from physlearn.results import Result, as_variables
-from physlearn.solvers.base import Solver, solve
+from physlearn.results import Result
+from physlearn.solvers.base import Solver, sweeps
 
-_NAMES = ("model", "solver", "solvers", "N", "measure")
+_NAMES = ("model", "solver", "N")
 
 
-def solve_task(point: Mapping[str, Any], streams: Streams) -> dict[str, Any]:
+def solve_task(
+    point: Mapping[str, Any], streams: Streams, checkpoint: Any = None
+) -> Generator[tuple[Any, Any], None, dict[str, Any]]:
     """Draw an instance, solve it, and tell what was measured.
 
     Parameters
     ----------
     point : mapping
-        ``model`` (a Model), ``solver`` (a Solver, or a name among ``solvers``, a mapping of names to
-        Solvers), ``N``, optionally ``measure`` (names of observables: all without it), and values of fields
-        of the model or of the solver, such as ``alpha``.
+        ``model`` (a Model), ``solver`` (a Solver), ``N``, and values of fields of the model or of the solver, such
+        as ``alpha``.
     streams : Streams
         The instance is drawn from ``streams.disorder``, the solver runs on ``streams.dynamics``.
+    checkpoint : optional
+        What an earlier run of the same task has yielded last: it goes on from there.
+
+    Yields
+    ------
+    tuple
+        The solver's state after a sweep, and its generator.
 
     Returns
     -------
     dict
-        Those of the result's observables and ``training_error`` (energy/P) that are in ``measure`` (an
-        estimate as value and ``<name>_error``), the realised ``load`` P/N, and ``status``.
+        The result's observables and ``training_error`` (energy/P), the realised ``load`` P/N, and ``status``.
     """
     model, solver = configured(point)
     instance = model.sample(point["N"], streams.disorder)
-    return measured(instance, solve(instance, solver, streams.dynamics), point.get("measure"))
+    state, rng = (None, streams.dynamics) if checkpoint is None else checkpoint
+    result = yield from sweeps(instance, solver, rng, state=state)
+    return measured(instance, result)
 
 
-def measured(instance: Instance, result: Result, measure: Any = None) -> dict[str, Any]:
-    """The observables of `result` named in `measure`, the realised load, and the status."""
+def measured(instance: Instance, result: Result) -> dict[str, Any]:
+    """The observables of `result`, the realised load, and the status."""
     observables = dict(result.observables)
     if "energy" in observables and instance.P > 0:
         observables["training_error"] = observables["energy"] / instance.P
-    names = observables if measure is None else [name for name in measure if name in observables]
-    chosen = {name: observables[name] for name in names}
-    return {**as_variables(chosen), "load": instance.alpha, "status": result.status}
+    return {**observables, "load": instance.alpha, "status": result.status}
 
 
 def configured(point: Mapping[str, Any]) -> tuple[Model, Solver]:
     """The model and the solver of a point, with the fields that the point gives; checked, with its N."""
     model = member("model", point.get("model"), Model, "a Model such as Perceptron(alpha=1)")
-    solver = point.get("solver")
-    solvers = point.get("solvers") or {}
-    if isinstance(solver, str):
-        if solver not in solvers:
-            raise reject("solver", solver, "one of " + ", ".join(map(repr, solvers)))
-        solver = solvers[solver]
-    member("solver", solver, Solver, "a Solver such as AMP(), or the name of one of the point's solvers")
+    solver = member("solver", point.get("solver"), Solver, "a Solver such as AMP()")
     integer("N", point.get("N"), at_least=1)
-    known = {field.name for item in (model, solver, *solvers.values()) for field in dataclasses.fields(item)}
+    # An axis may be a field of another solver of the same scan.
+    known = {field.name for item in (model, solver, *_solvers()) for field in dataclasses.fields(item)}
     for name in point:
         if name not in known and name not in _NAMES:
-            raise reject("point", name, f"{', '.join(_NAMES)}, and fields of the model or the solver")
+            raise reject("point", name, f"{', '.join(_NAMES)}, and fields of the model or of a solver")
     model, solver = _replaced(model, point), _replaced(solver, point)
     refusal = solver.supports(model)
     if refusal:
@@ -71,3 +73,9 @@ def configured(point: Mapping[str, Any]) -> tuple[Model, Solver]:
 def _replaced(item: Any, point: Mapping[str, Any]) -> Any:
     names = {field.name for field in dataclasses.fields(item)}
     return dataclasses.replace(item, **{name: value for name, value in point.items() if name in names})
+
+
+def _solvers(kind: type[Solver] = Solver) -> list[type[Solver]]:
+    """All kinds of solvers that there are."""
+    below = [item for each in kind.__subclasses__() for item in _solvers(each)]
+    return [*below, kind] if dataclasses.is_dataclass(kind) else below

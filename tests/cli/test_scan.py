@@ -14,9 +14,8 @@ import xarray
 import physlearn
 from physlearn import Scan, Status
 from physlearn.cli import main
-from physlearn.inputs import InputError
-from physlearn.scan import Study, read
-from physlearn.scan.engine import _Table
+from physlearn.scan import Study, progress, read
+from physlearn.scan.runs import InDirectory
 
 STUDY = """\
 question = "Is a small study run?"
@@ -147,11 +146,10 @@ BROKEN = [
     ('call = "plotting.phase_diagram"', 'call = "plotting.plot_study"', "figure.call"),
     ("{panels = [", "{panls = [", "figure.arguments.panls"),
     ("arguments = {panels", "other = {panels", "figure.other"),
-    (PANELS, "", "figure.arguments.panels"),
     (PANELS, "arguments = {panels = []}", "figure.arguments.panels"),
     (PANELS, 'arguments = {panels = "solved"}', "figure.arguments.panels"),
     (PANEL, '{variable = "foo"}', r"figure\.arguments\.panels\[0\]\.variable"),
-    (PANEL, '{title = "x"}', r"figure\.arguments\.panels\[0\]\.variable"),
+    (PANEL, "{select = {N = [11]}}", r"figure\.arguments\.panels\[0\]\.select\.N"),
     (PANEL, '"solved"', r"figure\.arguments\.panels\[0\]"),
     (PANEL, '{variable = "solved", tite = "x"}', r"figure\.arguments\.panels\[0\]\.tite"),
     (PANEL, '{variable = "solved", ax = 1}', r"figure\.arguments\.panels\[0\]\.ax"),
@@ -255,7 +253,7 @@ def test_a_study_is_run_drawn_and_told(tmp_path, monkeypatch, capsys):
     assert main(["scan", str(written(tmp_path)), "--jobs", "1"]) == 0
     out = tmp_path / "results" / "small" / "default"
     names = {"result.nc", "theory.nc", "finite_size.nc", "study.json", "table.txt", "figure.png"}
-    assert {path.name for path in out.iterdir()} == names
+    assert {path.name for path in out.iterdir()} == names | {"manifest.json", "journal", ".lock"}
     told = capsys.readouterr().out
     assert "Is a small study run?" in told
     assert "thresholds in theory: spinodal 1.49263" in told
@@ -280,11 +278,20 @@ def test_profiles_override_and_out_is_kept(tmp_path, capsys, monkeypatch):
     assert (study["profile"], study["configuration"]["instances"]) == ("one", 1)
     assert study["configuration"]["axes"] == {"alpha": [0.5, 2.0], "N": [9]}
     assert "threshold in simulation: not estimated" in (out / "table.txt").read_text()
-    before = (out / "result.nc").read_bytes()
+    old = read(out / "result.nc")
+    capsys.readouterr()
+    # The whole study grows out of its profile; figure and table are of what was asked for last.
+    assert main(command) == 0
+    everything = read(out / "result.nc")
+    assert everything["N"].values.tolist() == [9, 11, 15]
+    kept = everything.sel(N=[9]).isel(instance=[0])
+    xarray.testing.assert_identical(kept.drop_attrs(), old.drop_attrs())
+    assert "N = 9" not in (out / "table.txt").read_text()
+    path.write_text(path.read_text().replace("seed = 1", "seed = 2"))
     capsys.readouterr()
     assert main(command) == 2
-    assert "holds another scan (axes.N is [9] there and [11, 15] here)" in capsys.readouterr().err
-    assert (out / "result.nc").read_bytes() == before
+    assert "holds another scan (seed is 1 there and 2 here)" in capsys.readouterr().err
+    assert json.loads((out / "study.json").read_text())["configuration"]["seed"] == 1
 
 
 def test_ctrl_c_is_a_sentence(tmp_path, monkeypatch, capsys):
@@ -308,35 +315,24 @@ def test_a_bad_directory_is_refused_before_any_work(tmp_path, monkeypatch, capsy
 
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_termination_keeps_what_is_finished(tmp_path, monkeypatch, capsys, jobs):
-    before, original = signal.getsignal(signal.SIGTERM), _Table.put
+    before, original = signal.getsignal(signal.SIGTERM), InDirectory._keep
     count = []
 
-    def put(self, index, values):
-        original(self, index, values)
-        count.append(index)
+    def keep(self, entry, outcome):
+        original(self, entry, outcome)
+        count.append(entry)
         if len(count) == 5:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(_Table, "put", put)
+    monkeypatch.setattr(InDirectory, "_keep", keep)
     out = tmp_path / "out"
-    assert main(["scan", str(written(tmp_path)), "--jobs", jobs, "--out", str(out)]) == 143
+    command = ["scan", str(written(tmp_path)), "--jobs", jobs, "--out", str(out)]
+    assert main(command) == 143
     assert re.fullmatch("physlearn: stopped; .* kept, .*\n", capsys.readouterr().err)
     assert signal.getsignal(signal.SIGTERM) == before
-    assert int((read(out / "result.nc")["status"] != Status.NOT_RUN.code).sum()) == 5
-
-
-def test_an_interrupted_run_that_cannot_be_written_does_not_say_it_is_kept(tmp_path, monkeypatch, capsys):
-    def put(*_):
-        monkeypatch.setattr("physlearn.scan.engine.write", full)
-        raise KeyboardInterrupt
-
-    def full(*_):
-        raise InputError("out: the disk is full.")
-
-    monkeypatch.setattr(_Table, "put", put)
-    out = tmp_path / "out"
-    assert main(["scan", str(written(tmp_path)), "--jobs", "1", "--out", str(out)]) == 130
-    assert re.fullmatch("physlearn: stopped; .* lost: out: the disk is full.\n", capsys.readouterr().err)
+    assert progress(out).n_done == 5
+    assert main(command) == 0
+    assert len(count) == 12
 
 
 def test_the_module_is_the_command(tmp_path):
@@ -352,7 +348,7 @@ def test_the_module_is_the_command(tmp_path):
 
 
 def test_grids_refined_share_their_points():
-    from physlearn.scan.study import _grid
+    from physlearn.scan.schema import axis_values as _grid
 
     coarse = _grid("axes.alpha", {"start": 0.1, "stop": 2.0, "num": 20})
     fine = _grid("axes.alpha", {"start": 0.1, "stop": 2.0, "num": 58})

@@ -1,0 +1,9 @@
+"""A theory line and simulation points on one axis, in one style; the only importer of matplotlib.
+
+Lines are theory: solid where the branch is the equilibrium one, dashed where it is metastable, unstable or
+unphysical. Open markers are simulations, with one standard error over the instances of the disorder.
+"""
+
+from physlearn.plotting.figures import curves, finite_size, phase_diagram, plot_study
+
+__all__ = ["curves", "finite_size", "phase_diagram", "plot_study"]

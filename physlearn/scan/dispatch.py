@@ -1,0 +1,122 @@
+"""Tasks through joblib's engine, whichever that is: in chunks, and past workers that die."""
+
+import itertools
+import time
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import BrokenExecutor
+from typing import Any
+
+from physlearn.results import Status
+from physlearn.scan.tasks import Entry, Outcome, Setting, run_chunk
+
+# Seconds of work that a chunk should hold, and tasks that it holds at most.
+_CHUNK, _LARGEST = 0.1, 500
+
+
+class Dispatch:
+    """The outcomes of tasks in the order in which they end; the tasks are made as they are needed.
+
+    Parameters
+    ----------
+    setting : Setting
+    entries : iterator of Entry
+    n_jobs : int or None
+        As joblib takes it; None for what ``joblib.parallel_config`` says.
+    """
+
+    def __init__(self, setting: Setting, entries: Iterator[Entry], n_jobs: int | None) -> None:
+        import joblib
+
+        self._setting, self._entries, self._n_jobs = setting, entries, n_jobs
+        self._in_flight: dict[int, list[Entry]] = {}
+        self._numbers = itertools.count()
+        self._seconds: float | None = None  # that a task takes, lately
+        self.n_workers = joblib.effective_n_jobs(n_jobs)
+
+    def __iter__(self) -> Iterator[tuple[Entry, Outcome]]:
+        while True:
+            try:
+                yield from self._run(self._chunks(), "2*n_jobs")
+                return
+            except Exception as error:
+                if not _is_death(error):
+                    raise
+                lost = [entry for chunk in self._in_flight.values() for entry in chunk]
+                self._in_flight.clear()
+            yield from self._one_by_one(lost)
+
+    def _run(self, chunks: Iterator[list[Entry]], ahead: str | int) -> Iterator[tuple[Entry, Outcome]]:
+        """Chunks through the engine, so many of them `ahead` of its workers."""
+        import joblib
+
+        def calls() -> Iterator[Any]:
+            for chunk in chunks:
+                number = next(self._numbers)
+                self._in_flight[number] = chunk
+                yield joblib.delayed(_numbered)(number, self._setting, chunk)
+
+        parallel = joblib.Parallel(
+            n_jobs=self._n_jobs, return_as="generator_unordered", batch_size=1, pre_dispatch=ahead
+        )
+        results = parallel(calls())
+        try:
+            for number, outcomes in results:
+                for entry, outcome in zip(self._in_flight.pop(number), outcomes, strict=True):
+                    if outcome.status is not None:
+                        old = outcome.seconds if self._seconds is None else self._seconds
+                        self._seconds = 0.9 * old + 0.1 * outcome.seconds
+                    yield entry, outcome
+        finally:
+            with warnings.catch_warnings():
+                # Of a stopped run, joblib warns at length that some tasks were in vain.
+                warnings.simplefilter("ignore")
+                results.close()
+
+    def _chunks(self) -> Iterator[list[Entry]]:
+        """Tasks worth a fraction of a second: handing over a task costs less than that, and a kill not much more."""
+        while time.time() < self._setting.deadline:
+            size = 1
+            if self._seconds is not None and self.n_workers > 1:
+                size = int(min(max(_CHUNK / max(self._seconds, 1e-9), 1), _LARGEST))
+            chunk = list(itertools.islice(self._entries, size))
+            if not chunk:
+                return
+            yield chunk
+
+    def _one_by_one(self, entries: list[Entry]) -> Iterator[tuple[Entry, Outcome]]:
+        """Again, those under way when a worker died: the one that kills its worker a second time is to blame."""
+        deaths: dict[int, int] = {}
+        while entries:
+            done = set()
+            try:
+                for entry, outcome in self._run(([entry] for entry in entries), 1):
+                    done.add(entry.index)
+                    yield entry, outcome
+            except Exception as error:
+                if not _is_death(error):
+                    raise
+                for chunk in self._in_flight.values():
+                    for entry in chunk:
+                        deaths[entry.index] = deaths.get(entry.index, 0) + 1
+                        if deaths[entry.index] == 2:
+                            done.add(entry.index)
+                            yield entry, _dead(entry)
+                self._in_flight.clear()
+            entries = [entry for entry in entries if entry.index not in done]
+            if time.time() >= self._setting.deadline:
+                return
+
+
+def _numbered(number: int, setting: Setting, entries: list[Entry]) -> tuple[int, list[Outcome]]:
+    return number, run_chunk(setting, entries)
+
+
+def _is_death(error: Exception) -> bool:
+    """Whether a worker process has died; what tasks raise is part of their outcomes."""
+    return isinstance(error, BrokenExecutor) or type(error).__name__ == "KilledWorker"
+
+
+def _dead(entry: Entry) -> Outcome:
+    reason = "its worker process died twice, perhaps for want of memory"
+    return Outcome(entry.index, Status.FAILED.code, error=reason)

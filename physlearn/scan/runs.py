@@ -1,0 +1,279 @@
+"""One run of a scan: what is missing is computed, and kept in memory or in a directory."""
+
+import datetime
+import json
+import math
+import sys
+import time
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from physlearn.inputs import InputError, reject
+from physlearn.results import Status
+from physlearn.scan.dataset import Table, attributes, restricted
+from physlearn.scan.directory import Directory, damage
+from physlearn.scan.dispatch import Dispatch
+from physlearn.scan.grid import single_names
+from physlearn.scan.journal import Reader, Writer
+from physlearn.scan.preview import check_size
+from physlearn.scan.storage import provenance, read
+from physlearn.scan.tasks import Entry, Outcome, Setting, TaskError
+
+if TYPE_CHECKING:
+    import xarray
+
+    from physlearn.scan.engine import Scan
+
+# So many failures and nothing else: the run stops, since the rest would fail too.
+_HOPELESS = 10
+# Seconds between two looks at what other processes have finished in the same directory.
+_LOOK = 2.0
+
+
+class TaskWarning(RuntimeWarning):
+    """Some tasks have failed; the others are there."""
+
+
+class Run(ABC):
+    """What is common to runs in memory and in directories.
+
+    Parameters
+    ----------
+    scan : Scan
+    shard : (int, int), optional
+        The part of the tasks that is run.
+    """
+
+    def __init__(self, scan: "Scan", shard: tuple[int, int] | None = None) -> None:
+        check_size(scan.grid.shape)
+        self.scan, self.shard = scan, shard
+        # A byte a task is all that a run holds of those that are not under way.
+        self.done = np.zeros(math.prod(scan.grid.shape), dtype=bool)
+        self._failed = self._succeeded = 0
+        self._first = ""
+
+    @abstractmethod
+    def dataset(self) -> "xarray.Dataset":
+        """The answer."""
+
+    @abstractmethod
+    def _begin(self, n_workers: int) -> None:
+        """Called before the first task starts."""
+
+    @abstractmethod
+    def _keep(self, entry: Entry, outcome: Outcome) -> None:
+        """Keep what has become of a task."""
+
+    @abstractmethod
+    def _end(self, how: str) -> None:
+        """Called when no task is under way any more, whatever happened."""
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """Look what is there already, before anything is written."""
+
+    def look(self) -> int:
+        """Mark what others have finished meanwhile; how many that is."""
+        return 0
+
+    def compute(self, setting: Setting, n_jobs: int | None, progress: bool | None) -> None:
+        """Run what is missing."""
+        total = sum(1 for _ in self.scan.grid.order(self.shard)) if self.shard else self.scan.grid.n_tasks
+        missing = sum(1 for _ in self.missing())
+        if not missing:
+            return
+        with _bar(total, total - missing, progress) as bar:
+            dispatch = Dispatch(setting, self._entries(bar), n_jobs)
+            self._begin(dispatch.n_workers)
+            how = "stopped"
+            try:
+                for entry, outcome in dispatch:
+                    if outcome.status is not None:
+                        self._take(entry, outcome)
+                        bar.update()
+                how = "finished"
+            except (InputError, TaskError) as error:
+                how = str(error)
+                raise
+            except Exception as error:
+                cause = f" ({error.__cause__})" if error.__cause__ else ""
+                how = " ".join(f"{type(error).__name__}: {error}{cause}".split())
+                raise TaskError(f"the tasks can't be run by this engine: {how}") from error
+            finally:
+                self._end(how)
+        self._tell()
+
+    def missing(self) -> Iterator[int]:
+        """Indices of the tasks that are still to be done."""
+        return (index for index in self.scan.grid.order(self.shard) if not self.done[index])
+
+    def _entries(self, bar: Any) -> Iterator[Entry]:
+        """The tasks, made when they are needed, and looked at once more: another process may have done them."""
+        looked = time.monotonic()
+        for index in self.scan.grid.order(self.shard, backwards=self._backwards()):
+            if time.monotonic() - looked > _LOOK:
+                bar.update(self.look())
+                looked = time.monotonic()
+            if not self.done[index]:
+                yield self.scan.entry(index)
+
+    def _backwards(self) -> bool:
+        return False
+
+    def _take(self, entry: Entry, outcome: Outcome) -> None:
+        if outcome.is_refusal:
+            raise InputError(f"{outcome.error} (at {entry.place})")
+        self._keep(entry, outcome)
+        if outcome.status == Status.FAILED.code:
+            self._failed += 1
+            self._first = self._first or f"at {entry.place}: {outcome.error}"
+            if self._failed >= _HOPELESS and not self._succeeded:
+                raise TaskError(f"all of the first {self._failed} tasks failed, the first one {self._first}")
+        else:
+            self._succeeded += 1
+            self.done[entry.index] = True
+
+    def _tell(self) -> None:
+        if not self._failed:
+            return
+        n = self._failed + self._succeeded
+        if not self._succeeded:
+            which = "the task" if n == 1 else f"all {n} tasks"
+            raise TaskError(f"{which} failed{'' if n == 1 else ', the first one'} {self._first}")
+        which = "1 task" if self._failed == 1 else f"{self._failed} tasks"
+        warnings.warn(
+            f"{which} of {n} failed and will be tried again by the next run, the first one {self._first}",
+            TaskWarning,
+            stacklevel=4,
+        )
+
+
+class InMemory(Run):
+    """A run that leaves nothing behind but its dataset."""
+
+    def __init__(self, scan: "Scan", shard: tuple[int, int] | None = None) -> None:
+        super().__init__(scan, shard)
+        self._start = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        self._table = Table(scan.grid, scan.measure)
+
+    def dataset(self) -> "xarray.Dataset":
+        configuration = plain(self.scan.configuration)
+        attrs = attributes(configuration, provenance(), self._start, None)
+        return self._table.to_dataset(attrs, single_names(configuration))
+
+    def prepare(self) -> None:
+        pass
+
+    def _begin(self, n_workers: int) -> None:
+        pass
+
+    def _end(self, how: str) -> None:
+        pass
+
+    def _keep(self, entry: Entry, outcome: Outcome) -> None:
+        assert outcome.status is not None
+        self._table.put(entry.index, outcome.status, outcome.values)
+
+
+class InDirectory(Run):
+    """A run whose finished tasks are in the journal of a directory as soon as they are known."""
+
+    def __init__(self, scan: "Scan", out: Path, shard: tuple[int, int] | None = None) -> None:
+        super().__init__(scan, shard)
+        self._directory = Directory(out)
+        self._configuration = plain(scan.configuration)
+        self._reader = Reader(out)
+        self._writer: Writer | None = None
+
+    def check(self) -> None:
+        """Raise an `InputError` unless the directory can be written and holds nothing else than this scan."""
+        if "<lambda>" in json.dumps(self._configuration) or "<locals>" in self._configuration["task"]:
+            # All lambdas have one name: a directory could not tell whose result it holds.
+            name = getattr(self.scan.task, "__qualname__", "")
+            raise reject("task", name, "with out, functions defined at a module's top level")
+        self._directory.check(self._configuration)
+
+    def prepare(self) -> None:
+        self.check()
+        self.look()
+
+    def compute(self, setting: Setting, n_jobs: int | None, progress: bool | None) -> None:
+        self.prepare()
+        self._directory.claim(self._configuration)
+        if self._reader.damaged:
+            warnings.warn(damage(self._reader), TaskWarning, stacklevel=3)
+        super().compute(setting, n_jobs, progress)
+
+    def dataset(self) -> "xarray.Dataset":
+        """What the directory holds of this scan; ``result.nc`` then holds it too, and all else that is there."""
+        dataset = self._current()
+        if dataset is None:
+            try:
+                dataset = self._directory.rebuild(self._configuration)
+            except InputError:
+                if self._writer is not None:
+                    raise
+                # Nothing was to be done, and nothing can be written here: reading is all that was asked for.
+                dataset = self._directory.dataset(self._configuration)
+        return restricted(dataset, self._configuration)
+
+    def _current(self) -> "xarray.Dataset | None":
+        """``result.nc``, if it was made of all that the journals hold."""
+        path = self._directory.result
+        try:
+            made = path.stat().st_mtime_ns
+            if any(journal.stat().st_mtime_ns >= made for journal in (path.parent / "journal").iterdir()):
+                return None
+            dataset = read(path)
+            there = json.loads(dataset.attrs["configuration"])
+        except (OSError, KeyError, ValueError):  # InputError is one: a damaged file is made anew
+            return None
+        return dataset if there == self._configuration else None
+
+    def look(self) -> int:
+        but = None if self._writer is None else self._writer.path
+        found = self._directory.finished(self.scan.grid, self._configuration["constants"], self._reader, but)
+        new = int(np.count_nonzero(~self.done[np.unique(found)]))
+        self.done[found] = True
+        return new
+
+    def _backwards(self) -> bool:
+        """Two processes in one directory meet in the middle."""
+        but = None if self._writer is None else self._writer.path
+        return len(self._reader.living(but)) % 2 == 1
+
+    def _begin(self, n_workers: int) -> None:
+        self._writer = Writer(self._directory.path, n_workers)
+
+    def _keep(self, entry: Entry, outcome: Outcome) -> None:
+        assert self._writer is not None
+        self._writer.put(entry, outcome)
+        if outcome.checkpoint:
+            Path(outcome.checkpoint).unlink(missing_ok=True)
+
+    def _end(self, how: str) -> None:
+        assert self._writer is not None
+        try:
+            self._writer.close(how)
+        except InputError:
+            if how == "finished":
+                raise
+
+
+def plain(configuration: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration as it is read back from a file."""
+    return json.loads(json.dumps(configuration))
+
+
+def _bar(total: int, initial: int, progress: bool | None) -> Any:
+    with warnings.catch_warnings():
+        # In a notebook without widgets the bar is plain text, which is nothing to warn of.
+        warnings.simplefilter("ignore")
+        from tqdm.auto import tqdm
+    hidden = not (sys.stderr.isatty() if progress is None else progress)
+    return tqdm(total=total, initial=initial, disable=hidden, unit="task", smoothing=0.05)

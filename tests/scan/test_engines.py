@@ -1,0 +1,121 @@
+"""The answer depends neither on the engine nor on the number of workers or the order; a dead worker ends nothing."""
+
+import os
+import warnings
+
+import joblib
+import numpy as np
+import pytest
+import xarray
+from scan_tasks import deadly, draw, threads
+
+from physlearn import AMP, Perceptron, Scan, SimulatedAnnealing, Status, Teacher
+from physlearn.scan import TaskError, TaskWarning
+from physlearn.scan.grid import Grid
+from physlearn.solvers import solve_task
+
+AXES = {"alpha": [0.5, 1.0, 1.5], "N": [5, 9]}
+
+
+def solving():
+    """A scan of real solvers, in which threads of BLAS would change last bits."""
+    solvers = {"amp": AMP(n_iterations=30), "annealing": SimulatedAnnealing(20)}
+    model = Perceptron(1.0, rule=Teacher(), patterns="gaussian")
+    return Scan(solve_task, {"solver": solvers, "alpha": [0.5, 1.5], "N": [51, 101]}, {"model": model}, 3, 5)
+
+
+def assert_same(one, other):
+    xarray.testing.assert_identical(one.drop_attrs(), other.drop_attrs())
+
+
+@pytest.fixture(scope="module")
+def expected():
+    return solving().run()
+
+
+@pytest.mark.parametrize("n_jobs", [2, 3])
+def test_processes(expected, tmp_path, n_jobs):
+    assert_same(solving().run(tmp_path, n_jobs=n_jobs), expected)
+    assert_same(solving().run(n_jobs=n_jobs), expected)
+
+
+@pytest.mark.parametrize("backend", ["loky", "threading"])
+def test_engines_named_by_the_user(expected, tmp_path, backend):
+    with joblib.parallel_config(backend=backend, n_jobs=2):
+        assert_same(solving().run(tmp_path, n_jobs=None), expected)
+
+
+@pytest.mark.filterwarnings("ignore")  # what Dask says of its own parts
+def test_a_dask_cluster_of_two_workers(expected, tmp_path):
+    distributed = pytest.importorskip("distributed")
+    cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)
+    with cluster, distributed.Client(cluster), joblib.parallel_config(backend="dask", n_jobs=-1):
+        assert_same(solving().run(tmp_path / "one", n_jobs=None), expected)
+        # A worker that is killed costs its task, which another one does again.
+        data = dying(tmp_path, deaths=1).run(tmp_path / "two", n_jobs=None)
+    assert_same(data, dying(tmp_path, deaths=1).run())
+
+
+def test_any_order(expected, tmp_path, monkeypatch):
+    order, shuffled = Grid.order, np.random.default_rng(0)
+    monkeypatch.setattr(
+        Grid, "order", lambda *rest, **more: iter(shuffled.permutation(list(order(*rest, **more))).tolist())
+    )
+    assert_same(solving().run(), expected)
+    assert_same(solving().run(tmp_path, n_jobs=2), expected)
+
+
+def test_shards_in_one_directory(expected, tmp_path):
+    for part in (2, 1):
+        partial = solving().run(tmp_path, shard=(part, 3))
+        assert (partial["status"] == Status.NOT_RUN.code).any()
+    assert_same(solving().run(tmp_path, shard=(3, 3)), expected)
+    whole = set(solving().grid.order())
+    parts = [set(solving().grid.order((k, 3))) for k in (1, 2, 3)]
+    assert set.union(*parts) == whole
+    assert [len(part) for part in parts] == [8, 8, 8]
+
+
+@pytest.mark.parametrize(("backend", "pause"), [("sequential", 0.0), ("loky", 0.0), ("threading", 0.05)])
+def test_tasks_run_on_one_thread(backend, pause):
+    """Also while tasks in other threads end before, whose limits are lifted then."""
+    from threadpoolctl import threadpool_info
+
+    before = [pool["num_threads"] for pool in threadpool_info()]
+    with joblib.parallel_config(backend=backend, n_jobs=2):
+        data = Scan(threads, {"a": list(range(7))}, {"pause": pause}, 2).run(n_jobs=None)
+    assert (data["blas"] == 1).all()
+    assert (data["numba"] == 1).all()
+    assert [pool["num_threads"] for pool in threadpool_info()][: len(before)] == before
+
+
+def dying(tmp_path, deaths):
+    return Scan(deadly, AXES, {"log": str(tmp_path / "deaths"), "deaths": deaths}, 1, 3)
+
+
+def test_a_worker_that_is_killed_costs_its_task_only(tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", TaskWarning)
+        data = dying(tmp_path, deaths=1).run(tmp_path / "out", n_jobs=2)
+    assert (tmp_path / "deaths").read_text() == "x"
+    assert_same(data, dying(tmp_path, deaths=1).run())
+
+
+def test_a_task_that_kills_its_workers_is_a_failure_and_the_others_are_done(tmp_path):
+    with pytest.warns(
+        TaskWarning, match=r"1 task of 6 failed .* at alpha = 1\.0, N = 9, .*: its worker process died"
+    ):
+        data = dying(tmp_path, deaths=100).run(tmp_path / "out", n_jobs=2)
+    failed = data["status"] == Status.FAILED.code
+    assert int(failed.sum()) == 1
+    assert failed.sel(alpha=1.0, N=9).all()
+    os.remove(tmp_path / "deaths")
+
+
+def test_what_no_engine_can_take_is_told():
+    class Lock:
+        def __reduce__(self):
+            raise TypeError("it can't be pickled")
+
+    with pytest.raises(TaskError, match=r"the tasks can't be run by this engine: .*pickled"):
+        Scan(draw, AXES, {"lock": Lock()}).run(n_jobs=2)
