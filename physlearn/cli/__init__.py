@@ -9,13 +9,15 @@ import threading
 from collections.abc import Iterator, Sequence
 
 import physlearn
-from physlearn.cli import scan
+from physlearn.cli import about, curve, scan
 from physlearn.inputs import InputError
 
 _EPILOG = """\
 examples:
   physlearn scan simulations/teacher-student-phase-diagram/study.toml --profile smoke
   physlearn scan teacher-student-phase-diagram --profile laptop --jobs 2 --out results/mine
+  physlearn curve bayes_optimal --set rule=Teacher --over alpha=0.1:2:50 --out curve.png
+  physlearn list models
 """
 
 _KEPT = "what was finished has been kept, and the same command goes on from there."
@@ -33,7 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except InputError as error:
         return _tell(error, 2)
     except KeyboardInterrupt as error:
-        return _tell(f"stopped; {_KEPT}", 143 if isinstance(error, Terminated) else 130)
+        notes = " ".join(getattr(error, "__notes__", []))
+        return _tell(f"stopped; {notes or _KEPT}", 143 if isinstance(error, Terminated) else 130)
     except BrokenPipeError:
         # The reader of a pipe has left; nothing is to be told, not even by the interpreter's last flush.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -125,6 +128,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"physlearn {physlearn.__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (scan,):
+    for command in (scan, curve, about):
         command.add_parsers(commands)
     return parser

@@ -23,3 +23,8 @@ def _ensure_cache() -> None:
 
 
 _ensure_cache()
+
+
+def cache_folder() -> str:
+    """Where the compiled loops of this folder are kept between runs."""
+    return njit(cache=True)(lambda: None).stats.cache_path

@@ -35,3 +35,8 @@ def in_slices(work: Callable[[int, int], None], n_items: int) -> None:
         work(ends[0], ends[1])
         for other in others:
             other.result()
+
+
+def n_threads() -> int:
+    """How many threads the kernels called from here may use."""
+    return numba.get_num_threads()

@@ -18,18 +18,19 @@ if TYPE_CHECKING:
 
 
 def curve(
-    function: Callable[..., Any], model: Model, over: Mapping[str, Any], **fixed: Any
+    function: Callable[..., Any], model: Model | None, over: Mapping[str, Any], **fixed: Any
 ) -> "xarray.Dataset":
-    """Evaluate `function`(model, ...) over the grid spanned by `over`.
+    """Evaluate `function`(model, ...) over the grid spanned by `over`; without a model, `function`(...).
 
     Where the function takes a `start`, each point along the last axis starts from the one before (continuation).
 
     Parameters
     ----------
     function : callable
-        Of the mean-field road: takes the model first; returns a SaddlePoint, a Trajectory or a float.
-    model : Model
-        Its fields are the parameters that no axis varies.
+        Of the mean-field road: takes the model first, or none (such as `capacity`); returns a SaddlePoint, a
+        Trajectory or a float.
+    model : Model or None
+        Its fields are the parameters that no axis varies. None for a function that takes no model.
     over : mapping of str to sequence
         Axes: fields of the model, or arguments of the function, with their values.
     **fixed
@@ -44,13 +45,14 @@ def curve(
     Raises
     ------
     InputError
-        If an axis or an argument is unknown or empty, or the function makes no curve.
+        If an axis or an argument is unknown, empty or missing, or the function makes no curve.
     """
     import xarray
 
     if not callable(function):
         raise reject("function", function, "a function of a model, such as replica_symmetric")
-    member("model", model, Model, "a Model such as Perceptron(alpha)")
+    if model is not None or _takes_a_model(function):
+        member("model", model, Model, "a Model such as Perceptron(alpha)")
     member("over", over, Mapping, "a mapping of axes to their values, such as {'alpha': [0.5, 1.0]}")
     axes = {name: _axis(name, values) for name, values in over.items()}
     if not axes:
@@ -64,11 +66,11 @@ def curve(
     for index in itertools.product(*lengths):
         here = {name: values[i] for (name, values), i in zip(axes.items(), index, strict=True)}
         changed = {name: value for name, value in here.items() if name not in arguments}
-        there = replace(model, **changed) if changed else model
+        there = () if model is None else (replace(model, **changed) if changed else model,)
         given = fixed | {name: value for name, value in here.items() if name in arguments}
         if continued and previous is not None and index[-1] > 0:
             given["start"] = previous
-        previous = function(there, **given)
+        previous = function(*there, **given)
         columns.append(_columns(function.__name__, previous))
     # An axis keeps its name: a branch asked for is not overwritten by the branch found.
     data = xarray.Dataset(
@@ -76,7 +78,7 @@ def curve(
     )
     data.attrs = {
         "function": function.__name__,
-        "model": repr(model),
+        **({} if model is None else {"model": repr(model)}),
         **{k: repr(v) for k, v in fixed.items()},
     }
     return data
@@ -91,10 +93,18 @@ def _axis(name: str, values: Any) -> list[Any]:
     return entries
 
 
-def _check_names(function: Callable[..., Any], model: Model, axes: Mapping, fixed: Mapping) -> set[str]:
-    """The function's arguments beyond the model; raises if a name belongs neither to them nor to the model."""
-    arguments = set(list(inspect.signature(function).parameters)[1:])
-    parameters = {entry.name for entry in fields(model)}
+def _takes_a_model(function: Callable[..., Any]) -> bool:
+    return next(iter(inspect.signature(function).parameters), None) == "model"
+
+
+def _check_names(
+    function: Callable[..., Any], model: Model | None, axes: Mapping, fixed: Mapping
+) -> set[str]:
+    """The function's arguments beyond the model; raises if a name is unknown, or one without a default is missing."""
+    signature = list(inspect.signature(function).parameters.values())[0 if model is None else 1 :]
+    arguments = {entry.name for entry in signature}
+    parameters = set() if model is None else {entry.name for entry in fields(model)}
+    of_model = "" if model is None else "fields of the model or "
     for name in axes:
         if name in fixed:
             raise InputError(
@@ -102,10 +112,14 @@ def _check_names(function: Callable[..., Any], model: Model, axes: Mapping, fixe
             )
         if name not in arguments | parameters:
             known = ", ".join(sorted(arguments | parameters))
-            raise reject("over", name, f"fields of the model or arguments of {function.__name__}: {known}")
+            raise reject("over", name, f"{of_model}arguments of {function.__name__}: {known}")
     for name in fixed:
         if name not in arguments:
             raise reject("curve", name, f"arguments of {function.__name__}: {', '.join(sorted(arguments))}")
+    for entry in signature:
+        needed = entry.default is entry.empty and entry.kind not in (entry.VAR_POSITIONAL, entry.VAR_KEYWORD)
+        if needed and entry.name not in axes and entry.name not in fixed:
+            raise reject(entry.name, None, f"a value or an axis, since {function.__name__} needs it")
     return arguments
 
 

@@ -9,11 +9,12 @@ from physlearn.inputs import InputError
 from physlearn.meanfield import (
     algorithmic_threshold,
     bayes_optimal,
+    capacity,
     curve,
     replica_symmetric,
     state_evolution,
 )
-from physlearn.models import Perceptron, Spherical, Storage, Teacher
+from physlearn.models import Binary, Perceptron, Spherical, Storage, Teacher
 from physlearn.results import Status
 
 
@@ -158,3 +159,38 @@ def test_functions_that_make_no_curve_get_a_sentence(function, over, message):
 def test_bad_iteration_numbers_get_a_sentence():
     with pytest.raises(InputError, match=r"n_iterations: got 2\.5"):
         state_evolution(Perceptron(1.0), 2.5)
+
+
+def test_a_function_without_a_model_is_evaluated_over_its_own_arguments():
+    priors, margins = [Binary(), Spherical()], [0.0, 0.5]
+    data = curve(capacity, None, over={"prior": priors, "margin": margins})
+    expected = [[capacity(prior, margin) for margin in margins] for prior in priors]
+    assert data.capacity.dims == ("prior", "margin")
+    assert data.capacity.values.tolist() == expected
+    assert data.coords["prior"].values.tolist() == ["Binary()", "Spherical()"]
+    assert data.attrs == {"function": "capacity"}
+    fixed = curve(capacity, None, over={"margin": margins}, prior=Spherical())
+    assert fixed.capacity.values.tolist() == expected[1]
+    assert fixed.attrs["prior"] == "Spherical()"
+
+
+@pytest.mark.parametrize(
+    ("function", "over", "message"),
+    [
+        (
+            capacity,
+            {"margin": [0.5]},
+            "prior: got None; allowed: a value or an axis, since capacity needs it",
+        ),
+        (capacity, {"alpha": [0.5]}, "over: got 'alpha'; allowed: arguments of capacity: margin, prior"),
+        (replica_symmetric, {"alpha": [0.5]}, "model: got None; allowed: a Model"),
+    ],
+)
+def test_what_is_missing_without_a_model_is_told(function, over, message):
+    with pytest.raises(InputError, match=message):
+        curve(function, None, over=over)
+
+
+def test_a_missing_argument_of_a_function_of_a_model_is_told():
+    with pytest.raises(InputError, match=r"n_iterations: got None; .* state_evolution needs it"):
+        curve(state_evolution, Perceptron(1.0), over={"alpha": [0.5]})
