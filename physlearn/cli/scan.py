@@ -65,7 +65,12 @@ def add_parsers(commands: Any) -> None:
         "--preview", action="store_true", help="only estimate time and memory, from a task at each corner"
     )
     scan.set_defaults(function=_scan)
+    _add_directories(commands)
+    _add_slurm(commands)
 
+
+def _add_directories(commands: Any) -> None:
+    """The commands for what scans leave behind."""
     status = commands.add_parser(
         "scan status",
         help="how far a scan has come",
@@ -92,6 +97,8 @@ def add_parsers(commands: Any) -> None:
     rebuild.add_argument("directory", metavar="DIR")
     rebuild.set_defaults(function=_rebuild)
 
+
+def _add_slurm(commands: Any) -> None:
     slurm = commands.add_parser(
         "scan slurm",
         help="print a job script for Slurm",

@@ -4,6 +4,7 @@ Lines are theory: solid where the branch is the equilibrium one, dashed where it
 unphysical. Open markers are simulations, with one standard error over the instances of the disorder.
 """
 
+from physlearn.plotting import settings as _settings  # noqa: F401
 from physlearn.plotting.figures import curves, finite_size, phase_diagram, plot_study
 
 __all__ = ["curves", "finite_size", "phase_diagram", "plot_study"]

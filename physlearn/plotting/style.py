@@ -1,42 +1,18 @@
 """The look of all figures: colours, markers, and the words on the axes."""
 
-import os
 import re
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import matplotlib
 import numpy as np
+from matplotlib.textpath import TextPath
 
-from physlearn.folders import private_folder
 from physlearn.scan.variables import VARIABLES
 
 if TYPE_CHECKING:
     import xarray
     from matplotlib.axes import Axes
 
-
-def _has_folders() -> bool:
-    """Whether matplotlib finds writable folders for its settings and fonts; without them it complains at length."""
-    if os.environ.get("MPLCONFIGDIR") or not sys.platform.startswith("linux"):
-        return True
-    try:
-        for variable, default in (("XDG_CONFIG_HOME", ".config"), ("XDG_CACHE_HOME", ".cache")):
-            folder = Path(os.environ.get(variable) or Path.home() / default, "matplotlib")
-            folder.mkdir(parents=True, exist_ok=True)
-            if not os.access(folder, os.W_OK):
-                return False
-    except (OSError, RuntimeError):  # the latter where there is no home at all
-        return False
-    return True
-
-
-# Matplotlib looks for its folders as soon as it is imported.
-if not _has_folders():
-    os.environ["MPLCONFIGDIR"] = private_folder("matplotlib")
-
-import matplotlib  # noqa: E402
-from matplotlib.textpath import TextPath  # noqa: E402
 
 # Okabe and Ito's colours, which the colour-blind tell apart; every colour comes with a marker of its own.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")

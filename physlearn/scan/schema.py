@@ -79,10 +79,11 @@ def overridden(base: Any, override: Any, field: str) -> Any:
         for name in override:
             if name not in names:
                 raise reject(f"{field}.{name}", override[name], "one of " + ", ".join(map(str, names)))
-        changed = [override.get(name, {}) for name in names]
         return [
-            overridden(item, value, f"{field}.{item['name']}")
-            for item, value in zip(base, changed, strict=True)
+            overridden(item, override[name], f"{field}.{name}")
+            if isinstance(name, str) and name in override
+            else item
+            for item, name in zip(base, names, strict=True)
         ]
     return override
 

@@ -171,7 +171,7 @@ class Study:
             figure = self.configuration["figure"]
             only("figure", figure, {"call": str, "arguments": dict}, ("call",))
             variables = (*self.configuration["measure"], "load")
-            axes = {name: values for name, values in scan.axes.items() if name not in ("solver", "N")}
+            axes = {name: list(values) for name, values in scan.axes.items() if name not in ("solver", "N")}
             check_figure(figure, variables, list(self.solvers), axes)
 
     def _sample_nothing(self, N: Any) -> None:
