@@ -1,18 +1,23 @@
 """The house's pages are true: their code runs, their links lead somewhere, their names exist."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import physlearn
+from physlearn.cli import main
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = sorted(path.name for path in ROOT.glob("*.md"))
+PAGES = sorted(str(path.relative_to(ROOT)) for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 
 
-def blocks(page):
-    return re.findall(r"^```python\n(.*?)^```", (ROOT / page).read_text(), re.DOTALL | re.MULTILINE)
+def blocks(page, language="python"):
+    text = (ROOT / page).read_text()
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
 
 
 def test_readme_example_is_ten_lines_and_runs(capsys):
@@ -36,10 +41,13 @@ def test_contributing_example_runs():
 
 @pytest.mark.parametrize("page", PAGES)
 def test_links_lead_somewhere(page):
-    text = (ROOT / page).read_text()
-    targets = re.findall(r"\]\(([^)#:]+)\)", text)
-    targets += re.findall(r"`((?:physlearn|tests|theory|simulations)/[\w./-]+)`", text)
-    assert [target for target in targets if not (ROOT / target).exists()] == []
+    text, folder = (ROOT / page).read_text(), (ROOT / page).parent
+    targets = [folder / target for target in re.findall(r"\]\(([^)#:]+)\)", text)]
+    targets += [
+        ROOT / target
+        for target in re.findall(r"`((?:physlearn|tests|theory|simulations|docs)/[\w./-]+)`", text)
+    ]
+    assert [target for target in targets if not target.exists()] == []
 
 
 def test_public_names_in_the_pages_exist():
@@ -53,3 +61,51 @@ def test_public_names_in_the_pages_exist():
     members = re.findall(r"`(Prior|Channel)\.(\w+)`", text)
     assert members
     assert [member for home, member in members if not hasattr(getattr(physlearn.models, home), member)] == []
+
+
+def test_the_page_on_scans_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    names = {"__name__": "page"}
+    for code in blocks("docs/scans.md"):
+        exec(code, names)
+    assert "80 tasks, 80 of them to be done" in capsys.readouterr().out
+    assert names["data"].sizes["alpha"] > 4
+    assert (tmp_path / "results" / "mine" / "result.nc").exists()
+
+
+@pytest.mark.filterwarnings("ignore")  # what Dask says of its own parts
+def test_the_page_on_clusters_runs(tmp_path, monkeypatch):
+    """With a cluster on this machine in the place of Slurm's."""
+    distributed = pytest.importorskip("distributed")
+
+    class SLURMCluster(distributed.LocalCluster):
+        def __init__(self, cores, processes, memory, walltime):
+            super().__init__(n_workers=processes, threads_per_worker=cores, dashboard_address=None)
+
+        def scale(self, jobs):
+            return super().scale(jobs)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "dask_jobqueue", SimpleNamespace(SLURMCluster=SLURMCluster))
+    (code,) = blocks("docs/cluster.md")
+    names = {"__name__": "__main__"}
+    try:
+        exec(code, names)
+    finally:
+        names["cluster"].close()
+    assert physlearn.scan.progress("results/on-dask").n_done == 80
+
+
+def test_the_page_on_clusters_shows_what_the_command_prints(capsys, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    shown = blocks("docs/cluster.md", "bash")
+    (commands, *_) = blocks("docs/cluster.md", "")
+    lines = [
+        line for line in commands.replace("\\\n", " ").splitlines() if line.startswith("physlearn scan slurm")
+    ]
+    assert len(lines) == len(shown) == 2
+    for line, script in zip(lines, shown, strict=True):
+        assert main(line.partition(">")[0].split()[1:]) == 0
+        assert capsys.readouterr().out == script
+        checked = subprocess.run(["bash", "-n"], input=script, capture_output=True, text=True, check=False)
+        assert (checked.returncode, checked.stderr) == (0, "")

@@ -6,7 +6,7 @@ from physlearn.inputs import InputError, integer, reject
 
 _ARRAY = """\
 #!/bin/bash
-# {what}: {shards} shards in one directory. Submit: sbatch FILE; submit again to go on where time ran out.
+# {what} in {shards} shards, which share a directory. Submit it again to go on where time ran out.
 #SBATCH --job-name={name}
 #SBATCH --array=1-{shards}
 #SBATCH --cpus-per-task={cpus}
@@ -25,8 +25,8 @@ wait "$job" || wait "$job" # the first one returns when the signal comes, the se
 """
 _FINISH = """\
 #!/bin/bash
-# {what}: what the shards have left, then theory, table and figure.
-# Submit after the array: sbatch --dependency=afterany:ARRAY_JOB_ID FILE
+# {what}: what its shards have left, then theory, table and figure.
+# Submit it after them: sbatch --dependency=afterany:ARRAY_JOB_ID FILE
 #SBATCH --job-name={name}-finish
 #SBATCH --cpus-per-task={cpus}
 #SBATCH --mem={memory}
@@ -70,7 +70,7 @@ def job_script(
     # Two minutes before the end of the job nothing new is begun; short jobs keep half of their time.
     total = seconds(time)
     fields = {
-        "what": shlex.join(command),
+        "what": f"The study {name}",
         "command": shlex.join(command),
         "name": "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name),
         "shards": shards,
