@@ -56,6 +56,7 @@ def says(point, streams):
 
 def threads(point, streams):
     import numba
+    import scipy.linalg  # noqa: F401 - a BLAS of its own, that joins within the task
     from threadpoolctl import threadpool_info
 
     time.sleep(point.get("pause", 0))

@@ -130,12 +130,12 @@ class Directory:
         self, grid: Grid, constants: Mapping[str, Any], reader: Reader, but: Path | None = None
     ) -> np.ndarray:
         """Indices of the tasks that `reader` newly finds finished, failed ones left out."""
-        indices = [
+        indices = (
             index
             for index, record in placed(reader.records(but), grid, constants)
             if record["status"] != Status.FAILED.code
-        ]
-        return np.array(indices, dtype=np.int64)
+        )
+        return np.fromiter(indices, dtype=np.int64)
 
     def rebuild(self, configuration: Mapping[str, Any] | None = None) -> "xarray.Dataset":
         """Make ``result.nc`` anew from the journals, and return it; for the scan last asked for, or another one."""

@@ -90,13 +90,14 @@ class Run(ABC):
         with _bar(total, total - missing, progress) as bar:
             dispatch = Dispatch(setting, self._entries(bar), n_jobs)
             self._begin(dispatch.n_workers)
-            how = "stopped"
+            how, is_over = "stopped", False
             try:
                 for entry, outcome in dispatch:
+                    is_over = is_over or outcome.status is None
                     if outcome.status is not None:
                         self._take(entry, outcome)
                         bar.update()
-                how = "finished"
+                how = "out of time" if is_over else "finished"
             except (InputError, TaskError) as error:
                 how = str(error)
                 raise
@@ -261,7 +262,7 @@ class InDirectory(Run):
         try:
             self._writer.close(how)
         except InputError:
-            if how == "finished":
+            if how in ("finished", "out of time"):
                 raise
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import hashlib
 import os
 import platform
 import threading
@@ -16,6 +17,9 @@ from physlearn.inputs import InputError, reject
 
 if TYPE_CHECKING:
     import xarray
+
+# Of larger arrays a description holds a digest.
+_LARGE = 64
 
 
 def write(dataset: "xarray.Dataset", path: str | Path) -> Path:
@@ -104,6 +108,9 @@ def describe(value: Any) -> Any:
         return value
     if isinstance(value, Mapping):
         return {str(key): describe(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray) and value.size > _LARGE:
+        digest = hashlib.blake2b(np.ascontiguousarray(value).tobytes(), digest_size=16).hexdigest()
+        return {"array": str(value.dtype), "shape": list(value.shape), "digest": digest}
     if isinstance(value, (list, tuple, np.ndarray)):
         return [describe(item) for item in value]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):

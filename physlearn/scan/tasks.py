@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from physlearn.inputs import InputError
 from physlearn.random import Streams, point_hash, streams
 from physlearn.results import Status, as_variables
 from physlearn.scan.storage import replacing
+from physlearn.scan.threads import single_threaded
 
 Task = Callable[..., Any]
 
@@ -213,45 +214,6 @@ def _checked(values: Any, address: Mapping[str, Any]) -> tuple[dict[str, Any], i
             raise TaskError(f"a value is called {name!r:.60}; {allowed}.")
         checked[name] = array if array.ndim else float(array)
     return checked, status.code if isinstance(status, Status) else Status.from_code(status).code
-
-
-_lock = threading.Lock()
-_users = 0
-_stack = contextlib.ExitStack()
-_controllers: dict[int, Any] = {}
-
-
-@contextlib.contextmanager
-def single_threaded() -> Iterator[None]:
-    """One BLAS, one OpenMP and one Numba thread: with two BLAS threads the last bits of a product differ.
-
-    The limit of BLAS holds for the whole process: of several tasks in threads of their own, the first one sets it and
-    the last one lifts it. Those of OpenMP and Numba belong to the thread.
-    """
-    global _users
-    from threadpoolctl import ThreadpoolController
-
-    from physlearn.kernels.threads import one_thread
-
-    with _lock:
-        # Looking for the loaded libraries takes a millisecond: once is enough as long as no module has joined.
-        n_modules = len(sys.modules)
-        is_new = n_modules not in _controllers
-        if is_new:
-            _controllers.clear()
-            _controllers[n_modules] = ThreadpoolController()
-        controller = _controllers[n_modules]
-        if is_new or not _users:
-            _stack.enter_context(controller.limit(limits=1, user_api="blas"))
-        _users += 1
-    try:
-        with controller.limit(limits=1, user_api="openmp"), one_thread():
-            yield
-    finally:
-        with _lock:
-            _users -= 1
-            if not _users:
-                _stack.close()
 
 
 _watched: set[int] = set()

@@ -98,6 +98,13 @@ def test_an_object_is_described_by_its_values_and_not_by_its_address():
     assert describe(Tuned(1)) != describe(Tuned(2))
 
 
+def test_a_large_array_is_described_by_its_digest():
+    values = np.arange(1000.0)
+    assert describe(values) == describe(values.copy())
+    assert describe(values) != describe(values[::-1])
+    assert len(json.dumps(describe(values))) < 200
+
+
 def test_the_table_shows_no_noise():
     assert with_error(0.12342, 0.0012) == "0.1234(12)"
     assert with_error(0.5, np.inf) == "0.5"
