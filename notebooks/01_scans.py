@@ -37,7 +37,11 @@ scan = Scan(
     seed=1,
 )
 preview = scan.preview()
-print(preview.n_tasks, "tasks; the slowest corner is", max(preview.corners, key=lambda place: preview.corners[place]))
+print(
+    preview.n_tasks,
+    "tasks; the slowest corner is",
+    max(preview.corners, key=lambda place: preview.corners[place]),
+)
 
 # %% [markdown]
 # ## Stop it
@@ -80,8 +84,8 @@ print("old values unchanged:", bool((old["teacher_overlap"] == data["teacher_ove
 # %% [markdown]
 # ## Let the data say where to look
 #
-# A threshold needs points where the success rate changes, and no others. `refine` fits the rate at each size and returns
-# the points that tell most about where it crosses a level. Repeated, this is a search.
+# A threshold needs points where the success rate changes, and no others. `refine` fits the rate at each size and
+# returns the points that tell most about where it crosses a level. Repeated, this is a search.
 
 # %%
 from physlearn.scan import refine
@@ -126,7 +130,10 @@ from physlearn import bayes_optimal, curve, plotting
 
 grid = np.union1d(np.linspace(0.5, 2.0, 100), [spinodal * (1 - 1e-6), spinodal * (1 + 1e-6)])
 lines = xarray.concat(
-    [curve(bayes_optimal, model, over={"alpha": grid}, branch=branch) for branch in ("uninformed", "informed")],
+    [
+        curve(bayes_optimal, model, over={"alpha": grid}, branch=branch)
+        for branch in ("uninformed", "informed")
+    ],
     xarray.Variable("theory", ["uninformed", "informed"]),
 )
 lines["threshold_load"] = ("threshold", [spinodal])

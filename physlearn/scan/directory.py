@@ -84,10 +84,9 @@ class Directory:
                 )
         else:
             check_directory(self.path)
-            if self.result.exists():
-                raise reject(
-                    "out", str(self.path), "a directory without a result.nc that no scan's manifest explains"
-                )
+            if self.result.exists() or any((self.path / "journal").glob("*.jsonl")):
+                allowed = "a directory whose result.nc and journal a scan's manifest.json explains"
+                raise reject("out", str(self.path), allowed)
         return manifest
 
     def claim(self, configuration: Mapping[str, Any]) -> None:

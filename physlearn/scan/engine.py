@@ -12,7 +12,7 @@ import numpy as np
 
 from physlearn.inputs import integer, number, reject
 from physlearn.scan.grid import Grid, axis, extra_points, scalars
-from physlearn.scan.runs import InDirectory, InMemory
+from physlearn.scan.runs import DirectoryRun, Run
 from physlearn.scan.storage import describe
 from physlearn.scan.tasks import Entry, Setting, Task
 
@@ -172,13 +172,13 @@ class Scan:
             checkpoints=None if out is None else str(Path(out).absolute() / "checkpoints"),
             checkpoint_every=checkpoint_every,
         )
-        run = InMemory(self, shard) if out is None else InDirectory(self, Path(out), shard)
+        run = Run(self, shard) if out is None else DirectoryRun(self, Path(out), shard)
         run.compute(setting, n_jobs, progress)
         return run.dataset()
 
     def check_directory(self, out: str | Path) -> None:
         """Raise an `InputError` if the directory `out` can't be written or holds another scan."""
-        InDirectory(self, Path(out)).check()
+        DirectoryRun(self, Path(out)).check()
 
     def preview(self, out: str | Path | None = None, n_jobs: int = 1) -> "Preview":
         """How many tasks are to be done, and estimates of their time and memory from one task per corner of the grid.

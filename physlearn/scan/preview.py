@@ -69,11 +69,11 @@ def preview(scan: "Scan", out: str | Path | None, n_jobs: int) -> Preview:
     """As `Scan.preview`, which see."""
     import joblib
 
-    from physlearn.scan.runs import InDirectory, InMemory
+    from physlearn.scan.runs import DirectoryRun, Run
 
     if integer("n_jobs", n_jobs) < 1 and n_jobs != -1:
         raise reject("n_jobs", n_jobs, "a number of processes >= 1, or -1 for all cores")
-    run = InMemory(scan) if out is None else InDirectory(scan, Path(out))
+    run = Run(scan) if out is None else DirectoryRun(scan, Path(out))
     run.prepare()
     n_workers = joblib.effective_n_jobs(n_jobs)
     available = available_memory()

@@ -1,13 +1,14 @@
 """One run of a scan: what is missing is computed, and kept in memory or in a directory."""
 
+import contextlib
 import datetime
 import json
 import math
 import sys
 import time
 import warnings
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,8 +40,8 @@ class TaskWarning(RuntimeWarning):
     """Some tasks have failed; the others are there."""
 
 
-class Run(ABC):
-    """What is common to runs in memory and in directories.
+class Run:
+    """A run that leaves nothing behind but its dataset.
 
     Parameters
     ----------
@@ -54,28 +55,23 @@ class Run(ABC):
         self.scan, self.shard = scan, shard
         # A byte a task is all that a run holds of those that are not under way.
         self.done = np.zeros(math.prod(scan.grid.shape), dtype=bool)
+        self._configuration = plain(scan.configuration)
+        self._start = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        self._is_over = False
         self._failed = self._succeeded = 0
         self._first = ""
 
-    @abstractmethod
+    @cached_property
+    def _table(self) -> Table:
+        return Table(self.scan.grid, self.scan.measure)
+
     def dataset(self) -> "xarray.Dataset":
         """The answer."""
+        attrs = attributes(self._configuration, provenance(), self._start, None)
+        return self._table.to_dataset(attrs, single_names(self._configuration))
 
-    @abstractmethod
-    def _begin(self, n_workers: int) -> None:
-        """Called before the first task starts."""
-
-    @abstractmethod
-    def _keep(self, entry: Entry, outcome: Outcome) -> None:
-        """Keep what has become of a task."""
-
-    @abstractmethod
-    def _end(self, how: str) -> None:
-        """Called when no task is under way any more, whatever happened."""
-
-    @abstractmethod
     def prepare(self) -> None:
-        """Look what is there already, before anything is written."""
+        """Look what is there already, and whether more may be written; nothing is written yet."""
 
     def look(self) -> int:
         """Mark what others have finished meanwhile; how many that is."""
@@ -83,30 +79,27 @@ class Run(ABC):
 
     def compute(self, setting: Setting, n_jobs: int | None, progress: bool | None) -> None:
         """Run what is missing."""
+        self.prepare()
         total = sum(1 for _ in self.scan.grid.order(self.shard)) if self.shard else self.scan.grid.n_tasks
         missing = sum(1 for _ in self.missing())
         if not missing:
             return
         with _bar(total, total - missing, progress) as bar:
             dispatch = Dispatch(setting, self._entries(bar), n_jobs)
-            self._begin(dispatch.n_workers)
-            how, is_over = "stopped", False
-            try:
-                for entry, outcome in dispatch:
-                    is_over = is_over or outcome.status is None
-                    if outcome.status is not None:
-                        self._take(entry, outcome)
-                        bar.update()
-                how = "out of time" if is_over else "finished"
-            except (InputError, TaskError) as error:
-                how = str(error)
-                raise
-            except Exception as error:
-                cause = f" ({error.__cause__})" if error.__cause__ else ""
-                how = " ".join(f"{type(error).__name__}: {error}{cause}".split())
-                raise TaskError(f"the tasks can't be run by this engine: {how}") from error
-            finally:
-                self._end(how)
+            with self._keeping(dispatch.n_workers):
+                try:
+                    for entry, outcome in dispatch:
+                        if outcome.status is None:
+                            self._is_over = True
+                        else:
+                            self._take(entry, outcome)
+                            bar.update()
+                except (InputError, TaskError):
+                    raise
+                except Exception as error:
+                    cause = f" ({error.__cause__})" if error.__cause__ else ""
+                    text = " ".join(f"{type(error).__name__}: {error}{cause}".split())
+                    raise TaskError(f"the tasks can't be run by this engine: {text}") from error
         self._tell()
 
     def missing(self) -> Iterator[int]:
@@ -125,6 +118,14 @@ class Run(ABC):
 
     def _backwards(self) -> bool:
         return False
+
+    def _keeping(self, n_workers: int) -> contextlib.AbstractContextManager[None]:
+        """Where what tasks answer is kept, open while they run on so many workers."""
+        return contextlib.nullcontext()
+
+    def _keep(self, entry: Entry, outcome: Outcome) -> None:
+        assert outcome.status is not None
+        self._table.put(entry.index, outcome.status, outcome.values)
 
     def _take(self, entry: Entry, outcome: Outcome) -> None:
         if outcome.is_refusal:
@@ -154,40 +155,12 @@ class Run(ABC):
         )
 
 
-class InMemory(Run):
-    """A run that leaves nothing behind but its dataset."""
-
-    def __init__(self, scan: "Scan", shard: tuple[int, int] | None = None) -> None:
-        super().__init__(scan, shard)
-        self._start = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        self._table = Table(scan.grid, scan.measure)
-
-    def dataset(self) -> "xarray.Dataset":
-        configuration = plain(self.scan.configuration)
-        attrs = attributes(configuration, provenance(), self._start, None)
-        return self._table.to_dataset(attrs, single_names(configuration))
-
-    def prepare(self) -> None:
-        pass
-
-    def _begin(self, n_workers: int) -> None:
-        pass
-
-    def _end(self, how: str) -> None:
-        pass
-
-    def _keep(self, entry: Entry, outcome: Outcome) -> None:
-        assert outcome.status is not None
-        self._table.put(entry.index, outcome.status, outcome.values)
-
-
-class InDirectory(Run):
-    """A run whose finished tasks are in the journal of a directory as soon as they are known."""
+class DirectoryRun(Run):
+    """A run whose finished tasks are in the journal of the directory `out` as soon as they are known."""
 
     def __init__(self, scan: "Scan", out: Path, shard: tuple[int, int] | None = None) -> None:
         super().__init__(scan, shard)
         self._directory = Directory(out)
-        self._configuration = plain(scan.configuration)
         self._reader = Reader(out)
         self._writer: Writer | None = None
 
@@ -204,10 +177,8 @@ class InDirectory(Run):
         self.look()
 
     def compute(self, setting: Setting, n_jobs: int | None, progress: bool | None) -> None:
-        self.prepare()
+        self.check()
         self._directory.claim(self._configuration)
-        if self._reader.damaged:
-            warnings.warn(damage(self._reader), TaskWarning, stacklevel=3)
         super().compute(setting, n_jobs, progress)
 
     def dataset(self) -> "xarray.Dataset":
@@ -248,22 +219,24 @@ class InDirectory(Run):
         but = None if self._writer is None else self._writer.path
         return len(self._reader.living(but)) % 2 == 1
 
-    def _begin(self, n_workers: int) -> None:
+    @contextlib.contextmanager
+    def _keeping(self, n_workers: int) -> Iterator[None]:
+        if self._reader.damaged:
+            warnings.warn(damage(self._reader), TaskWarning, stacklevel=6)
         self._writer = Writer(self._directory.path, n_workers)
+        try:
+            yield
+        except BaseException as error:
+            with contextlib.suppress(InputError):  # of a full disk, of which `error` may tell already
+                self._writer.close(str(error) or type(error).__name__)
+            raise
+        self._writer.close("out of time" if self._is_over else "finished")
 
     def _keep(self, entry: Entry, outcome: Outcome) -> None:
         assert self._writer is not None
         self._writer.put(entry, outcome)
         if outcome.checkpoint:
             Path(outcome.checkpoint).unlink(missing_ok=True)
-
-    def _end(self, how: str) -> None:
-        assert self._writer is not None
-        try:
-            self._writer.close(how)
-        except InputError:
-            if how in ("finished", "out of time"):
-                raise
 
 
 def plain(configuration: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import physlearn
 from physlearn import Scan, Status
 from physlearn.cli import main
 from physlearn.scan import Study, progress, read
-from physlearn.scan.runs import InDirectory
+from physlearn.scan.runs import DirectoryRun
 from physlearn.solvers import tasks
 
 STUDY = """\
@@ -348,7 +348,7 @@ def test_a_bad_directory_is_refused_before_any_work(tmp_path, monkeypatch, capsy
 
 @pytest.mark.parametrize("jobs", ["1", "2"])
 def test_termination_keeps_what_is_finished(tmp_path, monkeypatch, capsys, jobs):
-    before, original = signal.getsignal(signal.SIGTERM), InDirectory._keep
+    before, original = signal.getsignal(signal.SIGTERM), DirectoryRun._keep
     count = []
 
     def keep(self, entry, outcome):
@@ -357,7 +357,7 @@ def test_termination_keeps_what_is_finished(tmp_path, monkeypatch, capsys, jobs)
         if len(count) == 5:
             os.kill(os.getpid(), signal.SIGTERM)
 
-    monkeypatch.setattr(InDirectory, "_keep", keep)
+    monkeypatch.setattr(DirectoryRun, "_keep", keep)
     out = tmp_path / "out"
     command = ["scan", str(written(tmp_path)), "--jobs", jobs, "--out", str(out)]
     assert main(command) == 143

@@ -102,11 +102,19 @@ def test_a_damaged_manifest_is_told_and_nothing_is_touched(tmp_path, content):
 
 def test_a_result_of_unknown_origin_is_not_overwritten(tmp_path):
     (tmp_path / "result.nc").write_bytes(b"something else")
-    with pytest.raises(InputError, match=r"without a result\.nc that no scan's manifest explains"):
+    with pytest.raises(InputError, match=r"result\.nc and journal a scan's manifest\.json explains"):
         scan().run(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["result.nc"]
     with pytest.raises(InputError, match=r"^DIR: got .*manifest\.json"):
         progress(tmp_path)
+
+
+def test_a_journal_without_its_manifest_is_not_mixed_with_another_scan(tmp_path):
+    scan().run(tmp_path)
+    (tmp_path / "manifest.json").unlink()
+    (tmp_path / "result.nc").unlink()
+    with pytest.raises(InputError, match=r"^out: got .*journal a scan's manifest\.json explains"):
+        scan(seed=8).run(tmp_path)
 
 
 def test_lost_arrays_are_named(tmp_path):
