@@ -1,6 +1,0 @@
-"""Placeholder."""
-
-
-def refine(*a, **k):
-    """None."""
-    return []
