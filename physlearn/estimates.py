@@ -94,8 +94,9 @@ def finite_size_threshold(
     """Threshold of a success rate that rises or falls, from its crossings of a level at several sizes.
 
     At every size a logistic curve is fitted to the rate (`logistic_fit`). Errors come from resampling whole
-    instances: neighbouring loads share their disorder. Where a rate changes within one step of the grid, a
-    step's uniform uncertainty, step/sqrt(12), is added.
+    instances: neighbouring loads share their disorder. Where a rate changes within one step of the grid, the
+    crossing of one half stands for that of any level, and a step's uniform uncertainty, step/sqrt(12), is added.
+    Such steps may err alike at all sizes: the error of the limit is the larger one of both cases.
 
     An instance that misses at some loads is resampled whole too: where it is, it counts, so that the number of
     trials differs from load to load. This asks that what is missing does not depend on what it would have been.
@@ -126,13 +127,18 @@ def finite_size_threshold(
     level = number("level", level, above=0, below=1)
     curves, sizes = _curves(loads, sizes, successes)
     fits = [_crossing(x, y, rng, n_bootstrap, level) for x, y in curves]
-    crossings, errors, widths = (np.array(column) for column in zip(*fits, strict=True))
+    crossings, statistical, steps, widths = (np.array(column) for column in zip(*fits, strict=True))
+    errors = np.hypot(statistical, steps)
+    if not np.isfinite(crossings + errors).all():
+        N = sizes[~np.isfinite(crossings + errors)][0]
+        raise reject("successes", f"a rate that hardly changes at N = {N}", "rates that rise or fall")
     design = np.stack([np.ones(len(sizes)), sizes ** -float(exponent)], axis=1) / errors[:, None]
     gain = np.linalg.pinv(design)
     threshold, amplitude = gain @ (crossings / errors)
     chi2 = float(np.sum((crossings / errors - design @ [threshold, amplitude]) ** 2))
     n_eff = float(min(outcome.shape[1] for _, outcome in curves))
-    estimate = Estimate(float(threshold), float(np.linalg.norm(gain[0])), n_eff)
+    alike = np.hypot(np.linalg.norm(gain[0] * (statistical / errors)), gain[0] @ (steps / errors))
+    estimate = Estimate(float(threshold), float(max(np.linalg.norm(gain[0]), alike)), n_eff)
     return FiniteSizeThreshold(
         estimate, float(amplitude), exponent, sizes, crossings, errors, widths, chi2, level
     )
@@ -145,12 +151,13 @@ def _curves(loads, sizes, successes) -> tuple[list[tuple[np.ndarray, np.ndarray]
         raise reject(
             "successes", f"shape {successes.shape}", "(n_sizes, n_loads, n_instances), two sizes or more"
         )
-    if loads.shape not in (successes.shape[:2], successes.shape[1:2]):
-        raise reject("loads", f"shape {loads.shape}", "(n_loads,) or (n_sizes, n_loads)")
     known = np.isfinite(successes)
     if not np.isin(successes, (0, 1))[~np.isnan(successes)].all():
         raise reject("successes", "entries other than 0 and 1", "0, 1, and NaN for what is missing")
-    loads = np.broadcast_to(loads, successes.shape[:2])
+    try:
+        loads = np.broadcast_to(loads, successes.shape[:2])
+    except ValueError:
+        raise reject("loads", f"shape {loads.shape}", "(n_loads,) or (n_sizes, n_loads)") from None
     if not np.isfinite(loads[known.any(axis=2)]).all():
         raise reject("loads", "loads without a value that have outcomes", "finite numbers")
     curves = []
@@ -171,20 +178,32 @@ def _curves(loads, sizes, successes) -> tuple[list[tuple[np.ndarray, np.ndarray]
     return curves, sizes
 
 
-def _crossing(loads, outcome, rng, n_bootstrap, level) -> tuple[float, float, float]:
-    """Crossing of the level, its error, the width; outcome has shape (n_loads, n_instances)."""
+def _crossing(loads, outcome, rng, n_bootstrap, level) -> tuple[float, float, float, float]:
+    """Crossing of the level, its error from the bootstrap and from the step, the width of the rise.
+
+    The loads are in order; outcome has shape (n_loads, n_instances).
+    """
     n = outcome.shape[1]
     resampled = rng.multinomial(n, np.full(n, 1 / n), size=n_bootstrap)
     weights = np.vstack([np.ones(n), resampled])
     trials, counts = weights @ np.isfinite(outcome).T, weights @ np.nan_to_num(outcome).T
     crossings, widths = logistic_fit(loads, counts, trials, level)
-    error = float(crossings[1:].std() * np.sqrt(n / (n - 1)))
-    width = abs(float(widths[0]))
-    cell = np.clip(np.searchsorted(loads, crossings[0]), 1, len(loads) - 1)
+    crossing, width, others = float(crossings[0]), abs(float(widths[0])), crossings[1:]
+    if np.isfinite(others).all():
+        spread = others.std()
+    else:  # A resample without a slope has its crossing anywhere.
+        ends = np.quantile(np.where(np.isnan(others), np.inf, others), [0.16, 0.84], method="nearest")
+        spread = np.ptp(ends) / 2 if np.isfinite(ends).all() else np.inf
+    error = float(spread * np.sqrt(n / (n - 1)))
+    if not width < 1e6 * np.ptp(loads):
+        return np.inf, error, 0.0, width
+    half = crossing - float(widths[0]) * np.log(level / (1 - level)) / (2 * np.log(3))
+    cell = np.clip(np.searchsorted(loads, half), 1, len(loads) - 1)
     step = loads[cell] - loads[cell - 1]
-    if 2 * width < step:
-        error = float(np.hypot(error, step / np.sqrt(12)))
-    return float(crossings[0]), error, width
+    if 2 * width >= step and error > 1e-9 * step:
+        return crossing, error, 0.0, width
+    # The fitted width is the penalty's here: how far the level lies from one half is not known.
+    return half, error, float(np.hypot(step / np.sqrt(12), crossing - half)), width
 
 
 def logistic_fit(x, successes, trials, level=0.5) -> tuple[np.ndarray, np.ndarray]:
@@ -205,22 +224,51 @@ def logistic_fit(x, successes, trials, level=0.5) -> tuple[np.ndarray, np.ndarra
     crossings, widths : ndarray, shape (n_curves,)
         The widths 2 ln 3/b, the distance from the rate 1/4 to 3/4, are negative where the rate falls.
     """
+    order = np.argsort(x, kind="stable")
+    x, successes, trials = (np.asarray(values, float)[..., order] for values in (x, successes, trials))
     centre, scale = x.mean(), max(np.ptp(x), 1e-300) / 2
-    basis = np.stack([np.ones_like(x), (x - centre) / scale])
-    theta = np.zeros((len(successes), 2))
-    for _ in range(100):
+    z = (x - centre) / scale
+    theta, value = _penalised_maximum(z, successes, trials, np.zeros((len(successes), 2)))
+    # Where loads lie at several scales there may be two maxima: a wide curve, and one within a step.
+    other, other_value = _penalised_maximum(z, successes, trials, _steepest(z, successes, trials))
+    theta = np.where((other_value > value + 1e-6)[:, None], other, theta)
+    logit = np.log(level / (1 - level))
+    with np.errstate(divide="ignore", invalid="ignore"):  # A curve without a slope crosses nowhere.
+        return centre - scale * (theta[:, 0] - logit) / theta[:, 1], 2 * np.log(3) * scale / theta[:, 1]
+
+
+def _penalised_maximum(x, successes, trials, start) -> tuple[np.ndarray, np.ndarray]:
+    """Parameters (a, b) of each curve where the penalised log-likelihood is largest, from `start`, and its value."""
+    basis, theta = np.stack([np.ones_like(x), x]), start.copy()
+    for iteration in range(300):
         p = 1 / (1 + np.exp(-np.clip(theta @ basis, -700, 700)))
         weight = trials * p * (1 - p)
         information = np.einsum("bl,il,jl->bij", weight, basis, basis) + 1e-12 * np.eye(2)
         leverage = weight * np.einsum("il,bij,jl->bl", basis, np.linalg.inv(information), basis)
         score = (successes - trials * p + leverage * (0.5 - p)) @ basis.T
         step = np.linalg.solve(information, score[..., None])[..., 0]
-        step /= np.maximum(1, np.abs(step).max(axis=1, keepdims=True) / 4)
+        # A rise far narrower than the range of x needs large parameters, which long steps reach.
+        longest = np.maximum(4, np.abs(theta).max(axis=1, keepdims=True) / 2) if iteration >= 100 else 4
+        step /= np.maximum(1, np.abs(step).max(axis=1, keepdims=True) / longest)
         theta += step
-        if np.abs(step).max() < 1e-10:
+        if (np.abs(step) < 1e-10 * np.maximum(1, np.abs(theta) / 100)).all():
             break
-    logit = np.log(level / (1 - level))
-    return centre - scale * (theta[:, 0] - logit) / theta[:, 1], 2 * np.log(3) * scale / theta[:, 1]
+    field = theta @ basis
+    likelihood = -(successes * np.logaddexp(0, -field) + (trials - successes) * np.logaddexp(0, field)).sum(1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value = likelihood + np.log(np.linalg.det(information)) / 2
+    return theta, np.nan_to_num(value, nan=-np.inf)
+
+
+def _steepest(x, successes, trials) -> np.ndarray:
+    """Parameters of the curves that rise or fall within the step where the fewest trials are on the wrong side."""
+    failures_less_successes = np.cumsum(trials - 2 * successes, axis=1)
+    # Of the trials that a rise behind x_i gets right, the excess over what a fall there gets right, halved.
+    excess = failures_less_successes[:, :-1] - failures_less_successes[:, -1:] / 2
+    excess = np.where(np.diff(x) > 0, excess, 0)
+    split = np.abs(excess).argmax(axis=1)
+    b = 4 * np.sign(excess[np.arange(len(split)), split]) / np.maximum(np.diff(x)[split], 1e-12)
+    return np.stack([-b * (x[split] + x[split + 1]) / 2, b], axis=1)
 
 
 def blocking(series) -> Estimate:
