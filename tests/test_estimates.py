@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from calibration import check_coverage, pulls
 
-from physlearn.estimates import Estimate, blocking, finite_size_threshold
+from physlearn.estimates import Estimate, blocking, finite_size_threshold, logistic_fit
 from physlearn.inputs import InputError
 
 SIZES = np.array([501, 1001, 2001])
@@ -125,15 +126,137 @@ def test_the_order_of_the_loads_does_not_matter():
         ({"successes": np.full((3, 21, 5), np.nan)}, "successes"),
         ({"successes": np.ones((3, 21, 5))}, "successes"),
         ({"successes": np.ones((3, 21, 1))}, "successes"),
+        (
+            {
+                "successes": np.where(
+                    np.arange(21)[:, None] == 9, np.arange(5) % 2, np.full((3, 21, 5), np.nan)
+                )
+            },
+            "successes",
+        ),
+        ({"successes": np.full((3, 21, 5), np.inf)}, "successes"),
+        ({"successes": np.broadcast_to(np.arange(5) % 2, (3, 21, 5))}, "successes"),
+        ({"loads": np.full(21, np.nan)}, "loads"),
+        ({"loads": np.linspace(1.3, 1.8, 20)}, "loads"),
+        ({"level": 0.0}, "level"),
+        ({"level": 1}, "level"),
     ],
 )
 def test_bad_input_is_refused_in_a_sentence(change, field):
     loads = np.linspace(1.3, 1.8, 21)
     arguments = {
+        "loads": loads,
         "sizes": SIZES,
         "successes": outcomes(np.random.default_rng(7), 5, loads),
         "exponent": 1.0,
         "rng": 0,
     }
     with pytest.raises(InputError, match=rf"^{field}: got .* allowed: .*\.$"):
-        finite_size_threshold(loads, **(arguments | change))
+        finite_size_threshold(**(arguments | change))
+
+
+def test_what_is_missing_is_as_if_it_had_never_been_there():
+    loads = np.linspace(1.3, 1.8, 21)
+    successes = outcomes(np.random.default_rng(8), 30, loads)
+    options = {"exponent": EXPONENT, "rng": 0}
+    fit = finite_size_threshold(loads, SIZES, successes, **options)
+    # Loads that no size has, with or without a value; instances that no load has.
+    holes = np.insert(successes, [3, 9, 9], np.nan, axis=1)
+    for values in ([1.35, 1.5, 9.0], [1.35, np.nan, np.nan]):
+        with_holes = np.insert(loads, [3, 9, 9], values)
+        assert finite_size_threshold(with_holes, SIZES, holes, **options).threshold == fit.threshold
+    failed = np.insert(successes, 7, np.nan, axis=2)
+    assert finite_size_threshold(loads, SIZES, failed, **options).threshold == fit.threshold
+    # Every size with loads of its own.
+    own = np.full((3, 63, 30), np.nan)
+    for k in range(3):
+        own[k, 21 * k : 21 * (k + 1)] = successes[k]
+    fit_of_own = finite_size_threshold(np.tile(loads, 3), SIZES, own, **options)
+    assert fit_of_own.threshold == fit.threshold
+
+
+def test_instances_that_miss_here_and_there_count_where_they_are():
+    loads = np.linspace(1.3, 1.8, 21)
+    successes = outcomes(np.random.default_rng(9), 2000, loads)
+    thinned = np.where(np.random.default_rng(10).random(successes.shape) < 0.5, np.nan, successes)
+    fits = [
+        finite_size_threshold(loads, SIZES, y, exponent=EXPONENT, rng=0, n_bootstrap=100)
+        for y in (successes, thinned)
+    ]
+    assert np.all(np.abs(fits[0].crossings - fits[1].crossings) < 4 * fits[1].errors)
+    # Half of the loads say nearly what all of them say of an instance.
+    assert np.all(fits[1].errors < 1.3 * fits[0].errors)
+    assert fits[1].threshold.n_eff == 2000
+
+
+def test_other_levels_are_quantiles_of_the_thresholds():
+    loads = np.linspace(1.1, 2.0, 91)
+    successes = outcomes(np.random.default_rng(11), 4000, loads, noise="logistic")
+    for level in (0.2, 0.5, 0.7):
+        shift = np.log(level / (1 - level)) * SIZES**-0.5
+        for y, share in ((successes, level), (1 - successes, 1 - level)):
+            fit = finite_size_threshold(
+                loads, SIZES, y, exponent=EXPONENT, rng=0, n_bootstrap=50, level=share
+            )
+            assert np.all(
+                np.abs(fit.crossings - LIMIT - AMPLITUDE * SIZES**-EXPONENT - shift) < 4 * fit.errors
+            )
+            assert fit.level == share
+            assert float(fit.to_dataset()["level"]) == share
+
+
+def test_steps_that_err_alike_at_all_sizes_are_not_averaged():
+    # All crossings lie in one step: eight sizes know no more than one.
+    sizes = 1000 * 2 ** np.arange(8)
+    loads = np.array([1.0, 1.3, 1.6, 1.9])
+    successes = np.broadcast_to((loads > LIMIT)[:, None], (8, 4, 10))
+    fit = finite_size_threshold(loads, sizes, successes, exponent=EXPONENT, rng=0)
+    assert fit.threshold.mean == pytest.approx(1.45)
+    assert fit.threshold.error == pytest.approx(0.3 / np.sqrt(12))
+
+
+@pytest.mark.parametrize("n_instances", [2, 4, 30])
+def test_one_outcome_for_all_instances_has_the_error_of_the_step(n_instances):
+    loads = np.array([1.0, 1.4, 1.8, 2.2])
+    successes = np.broadcast_to((loads > LIMIT)[:, None], (3, 4, n_instances))
+    fit = finite_size_threshold(loads, SIZES, successes, exponent=EXPONENT, rng=0)
+    assert np.allclose(fit.crossings, 1.6)
+    assert np.allclose(fit.errors, 0.4 / np.sqrt(12))
+
+
+@pytest.mark.parametrize("gap", [1.0, 1e-2, 1e-3, 1e-4])
+def test_the_fit_of_a_jump_is_known_at_every_scale(gap):
+    # With n trials at each side of a jump, Firth's penalty makes the rates (n + 1/2)/(n + 1) and the rest to one.
+    n = 1000.0
+    crossing, width = logistic_fit([-gap / 2, gap / 2], [[0, n]], [[n, n]])
+    assert crossing[0] == pytest.approx(0, abs=1e-9)
+    assert width[0] / gap == pytest.approx(np.log(3) / np.log(2 * n + 1), rel=1e-6)
+    # Points far away take nothing from it, though Newton's steps begin at a curve as wide as they are.
+    far = [-1e3 * gap, -gap / 2, gap / 2, 1e3 * gap]
+    crossing, width = logistic_fit(far, [[n, n, 0, 0]], [[n, n, n, n]])
+    assert width[0] / gap == pytest.approx(-np.log(3) / np.log(2 * n + 1), rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        {"seed": 1},
+        {"seed": 2, "level": 0.3, "falls": True, "missing": 0.3},
+        {"seed": 3, "level": 0.3, "spread": 0.01},
+        {"seed": 4, "spread": 10.0},
+    ],
+    ids=str,
+)
+def test_thresholds_are_covered_by_their_errors(case):
+    values, _, _ = pulls(60, n_loads=15, **case)
+    check_coverage(values, resolved=case.get("spread", 1.0) >= 1)
+
+
+@pytest.mark.validation
+@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("spread", [0.01, 0.1, 1.0, 3.0])
+@pytest.mark.parametrize(("level", "falls"), [(0.5, False), (0.5, True), (0.3, False), (0.3, True)])
+@pytest.mark.parametrize("shared", [True, False])
+def test_thresholds_are_covered_everywhere(seed, spread, level, falls, shared):
+    values, _, _ = pulls(200, seed, n_loads=15, spread=spread, level=level, falls=falls, shared=shared)
+    check_coverage(values, resolved=spread >= 1)
