@@ -89,9 +89,10 @@ loads = [0.2, 0.4, 0.6, 0.8, 1.0, 1.2, 1.3, 1.4, 1.45, 1.5, 1.55, 1.6, 1.7, 1.8,
 scan = Scan(
     solve_task,
     axes={"alpha": loads, "N": [501, 1001]},
-    constants={"model": model, "solver": AMP(), "measure": ["generalization_error_bayes", "recovered"]},
+    constants={"model": model, "solver": AMP()},
     instances=12,
     seed=1,
+    measure=["generalization_error_bayes", "recovered", "load"],
 )
 points = scan.run()
 points["recovered"].mean("instance").to_pandas().T

@@ -93,7 +93,8 @@ def test_the_page_on_clusters_runs(tmp_path, monkeypatch):
         exec(code, names)
     finally:
         names["cluster"].close()
-    assert physlearn.scan.progress("results/on-dask").n_done == 80
+    shown = physlearn.scan.progress("results/on-dask")
+    assert shown.n_done == shown.n_tasks >= 80
 
 
 def test_the_page_on_clusters_shows_what_the_command_prints(capsys, monkeypatch):
