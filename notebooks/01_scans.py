@@ -93,7 +93,7 @@ from physlearn.scan import refine
 scan, data = finer, grown
 for _ in range(3):
     points = refine(data, "recovered", level=0.5)
-    print(len(points), "points, such as", points[:2])
+    print("to be added:", [(point["N"], point["alpha"]) for point in points])
     if not points:
         break
     scan = scan.with_points(points)

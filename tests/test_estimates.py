@@ -248,7 +248,7 @@ def test_the_fit_of_a_jump_is_known_at_every_scale(gap):
     ids=str,
 )
 def test_thresholds_are_covered_by_their_errors(case):
-    values, _, _ = pulls(60, n_loads=15, **case)
+    values, _, _ = pulls(60, n_loads=31, **case)
     check_coverage(values, resolved=case.get("spread", 1.0) >= 1)
 
 
@@ -258,5 +258,5 @@ def test_thresholds_are_covered_by_their_errors(case):
 @pytest.mark.parametrize(("level", "falls"), [(0.5, False), (0.5, True), (0.3, False), (0.3, True)])
 @pytest.mark.parametrize("shared", [True, False])
 def test_thresholds_are_covered_everywhere(seed, spread, level, falls, shared):
-    values, _, _ = pulls(200, seed, n_loads=15, spread=spread, level=level, falls=falls, shared=shared)
+    values, _, _ = pulls(200, seed, n_loads=31, spread=spread, level=level, falls=falls, shared=shared)
     check_coverage(values, resolved=spread >= 1)

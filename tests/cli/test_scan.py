@@ -454,6 +454,15 @@ def test_engines_of_the_command_line(tmp_path, capsys, engine):
     xarray.testing.assert_identical(*(read(out / "result.nc").drop_attrs() for out in outs))
 
 
+@pytest.mark.filterwarnings("ignore")  # what Dask says of its own parts
+def test_a_scheduler_that_runs_already(tmp_path):
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=2, dashboard_address=None) as cluster:
+        command = ("--engine", "dask", "--scheduler", cluster.scheduler_address, "--out", tmp_path / "out")
+        assert run(written(tmp_path), *command) == 0
+    assert progress(tmp_path / "out").n_done == 12
+
+
 def test_a_failed_task_is_told_and_the_exit_code_says_so(tmp_path, monkeypatch, capsys):
     def fails(instance, solver, rng, state=None):
         if instance.N == 15:

@@ -68,25 +68,24 @@ def successes(out):
     return counts
 
 
-def kill_and_resume(tmp_path, moments, n_jobs):
-    """Kill at each of the moments, in seconds after the start, or where the last kill left no work, begin anew."""
+def kill_and_resume(tmp_path, n, latest, n_jobs):
+    """Kill n runs, each within so many seconds of its start; where a scan is finished, begin anew."""
     expected = Scan(slow, AXES, {"pause": 0.01, "log": str(tmp_path / "log")}, INSTANCES, 7).run()
-    n_kills, rounds = 0, 0
-    for moment in moments:
+    n_kills, rng = 0, np.random.default_rng(n_jobs)
+    while n_kills < n:
         process = start(tmp_path, n_jobs)
-        time.sleep(moment)
+        time.sleep(rng.uniform(0, latest))
         finished = kill(process)
         n_kills += not finished
         if (tmp_path / "out" / "manifest.json").exists():
             shown = progress(tmp_path / "out")
             assert shown.n_done == len(successes(tmp_path / "out"))
         if finished:
-            rounds += check_and_clear(tmp_path, expected)
+            check_and_clear(tmp_path, expected)
     process = start(tmp_path, n_jobs)
     assert process.wait(120) == 0
     process.stdout.close()
     check_and_clear(tmp_path, expected)
-    return n_kills
 
 
 def check_and_clear(tmp_path, expected):
@@ -99,20 +98,17 @@ def check_and_clear(tmp_path, expected):
     # A task that was under way may have been done twice, but of those in the journal none.
     for path in (out / "result.nc", out / "manifest.json", *(out / "journal").iterdir()):
         path.rename(path.with_name(f"{path.name}.kept-{time.monotonic_ns()}"))
-    return 1
 
 
-@pytest.mark.parametrize(("n_jobs", "n"), [(1, 8), (2, 5)])
+@pytest.mark.parametrize(("n_jobs", "n"), [(1, 7), (2, 4)])
 def test_kills_at_random_moments(tmp_path, n_jobs, n):
-    rng = np.random.default_rng(n_jobs)
-    assert kill_and_resume(tmp_path, rng.uniform(0, 0.7, n), n_jobs) >= n - 2
+    kill_and_resume(tmp_path, n, 0.7, n_jobs)
 
 
 @pytest.mark.validation
-@pytest.mark.parametrize(("n_jobs", "n"), [(1, 60), (2, 60)])
-def test_kills_at_a_hundred_random_moments(tmp_path, n_jobs, n):
-    rng = np.random.default_rng(10 + n_jobs)
-    assert kill_and_resume(tmp_path, rng.uniform(0, 1.2, n), n_jobs) >= 50
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_kills_at_a_hundred_random_moments(tmp_path, n_jobs):
+    kill_and_resume(tmp_path, 60, 1.0, n_jobs)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -157,7 +153,7 @@ class = "Enumeration"
         told
         == "physlearn: stopped; what was finished has been kept, and the same command goes on from there.\n"
     )
-    assert took < 2  # one second, and what a busy machine adds
+    assert took < 10  # it is a tenth of a second on a quiet machine; the tasks would take a minute
     shown = progress(tmp_path / "out")
     assert 2 <= shown.n_done < 80
     for _ in range(40):
