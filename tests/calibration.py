@@ -11,6 +11,12 @@ from physlearn.scan.refine import refine
 SIZES = (501, 1001, 2001)
 LIMIT, AMPLITUDE, EXPONENT = 1.5, 4.0, 2 / 3
 
+# From far below a grid's step to far above, each with a seed of its own.
+_DIRECTIONS = [{"level": level, "falls": falls} for level in (0.5, 0.3) for falls in (False, True)]
+CASES = [{"spread": spread, **direction} for spread in (0.01, 0.1, 1.0, 5.0) for direction in _DIRECTIONS]
+CASES += [{"shared": False, **direction} for direction in _DIRECTIONS]
+CASES = [{"seed": 100 + k, **case} for k, case in enumerate(CASES)]
+
 
 class Disorder:
     """Instances that succeed beyond (or, where the rate falls, below) a threshold of their own.
@@ -20,13 +26,8 @@ class Disorder:
     """
 
     def __init__(self, rng, n_instances=30, spread=1.0, level=0.5, falls=False, noise="norm", shared=True):
-        self.rng, self.n_instances, self.spread, self.falls, self.shared = (
-            rng,
-            n_instances,
-            spread,
-            falls,
-            shared,
-        )
+        self.rng, self.n_instances, self.spread = rng, n_instances, spread
+        self.falls, self.shared = falls, shared
         self.law = getattr(stats, noise)
         self.shift = self.law.ppf(1 - level if falls else level)
         self.own = {N: self.draw() for N in SIZES}

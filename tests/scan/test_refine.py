@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import xarray
-from calibration import LIMIT, SIZES, Disorder, check_coverage, extrapolated, pulls, refined
+from calibration import CASES, LIMIT, SIZES, Disorder, check_coverage, extrapolated, pulls, refined
 
 from physlearn import Status
 from physlearn.inputs import InputError
@@ -196,10 +196,7 @@ def test_refining_needs_few_points():
 
 
 @pytest.mark.validation
-@pytest.mark.parametrize("seed", [1, 2])
-@pytest.mark.parametrize("spread", [0.01, 0.1, 1.0, 5.0])
-@pytest.mark.parametrize(("level", "falls"), [(0.5, False), (0.5, True), (0.3, False), (0.3, True)])
-@pytest.mark.parametrize("shared", [True, False])
-def test_refined_thresholds_are_covered_everywhere(seed, spread, level, falls, shared):
-    values, _, _ = pulls(200, seed, rounds=3, spread=spread, level=level, falls=falls, shared=shared)
-    check_coverage(values, resolved=spread >= 1)
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_refined_thresholds_are_covered_everywhere(case):
+    values, _, _ = pulls(200, rounds=3, **case)
+    check_coverage(values, resolved=case.get("spread", 1.0) >= 1)
