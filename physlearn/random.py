@@ -55,6 +55,8 @@ def canonical(value: Any) -> Any:
     """`value` in a form whose JSON is the same for equal points (1 and 1.0, tuples and lists, NumPy and Python)."""
     if isinstance(value, (bool, np.bool_)):
         return bool(value)
+    if isinstance(value, numbers.Integral) and abs(int(value)) > 2**53:
+        return str(int(value))  # no float tells it from its neighbours
     if isinstance(value, numbers.Real):
         return float(value).hex()
     if isinstance(value, dict):
@@ -74,6 +76,8 @@ def point_hash(point: dict[str, Any]) -> tuple[int, ...]:
 def streams(seed: int, point: dict[str, Any], instance: int) -> Streams:
     """The streams of `instance` at `point`; ``point["N"]`` (0 where absent) addresses the disorder."""
     seed = integer("seed", seed, at_least=0)
-    disorder = np.random.SeedSequence(seed, spawn_key=(Key.DISORDER, int(point.get("N", 0)), instance))
+    N = point.get("N", 0)
+    N = integer("N", int(N) if isinstance(N, float) and N.is_integer() else N, at_least=0)
+    disorder = np.random.SeedSequence(seed, spawn_key=(Key.DISORDER, N, instance))
     dynamics = np.random.SeedSequence(seed, spawn_key=(Key.DYNAMICS, *point_hash(point), instance))
     return Streams(np.random.default_rng(disorder), np.random.default_rng(dynamics))

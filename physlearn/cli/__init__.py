@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import io
 import os
 import signal
 import sys
@@ -24,7 +25,10 @@ _KEPT = "what was finished has been kept, and the same command goes on from ther
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit code (2: bad input, 1: failed task, 130 or 143: stopped)."""
+    """Run the command line and return its exit code.
+
+    0: done; 1: failed tasks, or what the system refused; 2: bad input; 3: out of time; 130, 143: stopped.
+    """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if arguments[:1] == ["scan"] and arguments[1:2] and arguments[1] in scan.VERBS:
         arguments[:2] = [" ".join(arguments[:2])]
@@ -41,6 +45,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader of a pipe has left; nothing is to be told, not even by the interpreter's last flush.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        return _tell(f"the system says: {place}{error.strerror or error}", 1)
+    except MemoryError as error:
+        return _tell(f"out of memory; fewer workers, a smaller N or fewer points take less ({error})", 1)
     except RuntimeError as error:
         from physlearn.scan import TaskError
 
@@ -51,9 +60,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def command() -> None:
     """Run the command line as a process of its own, which ends within a second when it is told to."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # not all terminals know all letters
+            stream.reconfigure(errors="backslashreplace")
     over = threading.Event()
     watch = _ends_soon(over) if threading.current_thread() is threading.main_thread() else None
     code = main()
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        code = code or _tell(f"the system says: {error.strerror}", 1)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     over.set()
     if watch is not None:
         signal.set_wakeup_fd(-1)
@@ -78,7 +95,7 @@ def _ends_soon(over: threading.Event) -> threading.Thread:
         while True:
             number = os.read(reader, 1)
             if number and number[0] in (signal.SIGINT, signal.SIGTERM) and not over.wait(0.8):
-                _tell(f"stopped; {_KEPT}", 0)
+                _tell(f"stopped; {_KEPT}" if "scan" in sys.argv[1:2] else "stopped.", 0)
                 os._exit(130 if number[0] == signal.SIGINT else 143)
 
     thread = threading.Thread(target=watch, daemon=True)

@@ -3,7 +3,9 @@
 import argparse
 import contextlib
 import os
+import signal
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -137,6 +139,10 @@ def _scan(options: argparse.Namespace) -> int:
     number("--checkpoint-every", options.checkpoint_every, at_least=0)
     if options.scheduler is not None and options.engine != "dask":
         raise reject("--scheduler", options.scheduler, "an address together with --engine dask")
+    if options.scheduler is not None and options.jobs != -1:
+        raise reject(
+            "--jobs", options.jobs, "no number of workers together with --scheduler, which has its own"
+        )
     settings: dict[str, Any] = {"checkpoint_every": options.checkpoint_every, "progress": options.progress}
     if options.shard is not None:
         settings["shard"] = _shard(options.shard)
@@ -180,7 +186,8 @@ def _engine(name: str | None, scheduler: str | None, jobs: int) -> Iterator[int 
     with contextlib.ExitStack() as stack:
         if scheduler is None:
             workers = (os.cpu_count() or 1) if jobs == -1 else jobs
-            cluster = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)
+            with _deaf_children():
+                cluster = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)
             scheduler = stack.enter_context(cluster)
         try:
             client = Client(scheduler, timeout=10)
@@ -197,6 +204,19 @@ def _engine(name: str | None, scheduler: str | None, jobs: int) -> Iterator[int 
             raise reject("--scheduler", scheduler, "a Dask scheduler with at least one worker")
         stack.enter_context(joblib.parallel_config(backend="dask", n_jobs=-1))
         yield None
+
+
+@contextlib.contextmanager
+def _deaf_children() -> Iterator[None]:
+    """Processes started meanwhile do not hear Ctrl-C, which is ours to handle."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextlib.contextmanager
@@ -227,7 +247,6 @@ def run_study(
     study: "Study", out: Path, n_jobs: int | None, max_runtime: float | None = None, **settings: Any
 ) -> int:
     """Run a study into `out`, print its table, and draw its figure; of a shard, only run it."""
-    from physlearn.results import Status
     from physlearn.scan import progress, read, stated, table
     from physlearn.scan.storage import write_text
 
@@ -238,7 +257,8 @@ def run_study(
         print(
             f"written: {files['result']}; when all shards have ended, the same command without --shard draws."
         )
-        return 1 if progress(out).n_failed else 0
+        part = list(study.scan.grid.order(settings["shard"]))
+        return _exit_code(stated(read(files["result"]))["status"].values.ravel()[part])
     figure = study.configuration.get("figure", {})
     data = {name: read(path) for name, path in files.items() if path.suffix == ".nc"}
     data["result"] = stated(data["result"])
@@ -250,7 +270,14 @@ def run_study(
 
         files["figure"] = plot_study(out)
     print("written: " + ", ".join(str(path) for path in files.values()))
-    return 1 if (data["result"]["status"] == Status.FAILED.code).any() else 0
+    return _exit_code(data["result"]["status"].values)
+
+
+def _exit_code(status: Any) -> int:
+    """Of a run: 1 where tasks have failed, 3 where time ran out before all were done."""
+    from physlearn.results import Status
+
+    return 1 if (status == Status.FAILED.code).any() else 3 if (status == Status.NOT_RUN.code).any() else 0
 
 
 def _status(options: argparse.Namespace) -> int:

@@ -1,6 +1,7 @@
 """Which part of the data a panel shows: its variable, its axis, and the axis whose values have a colour each."""
 
 import itertools
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from physlearn.scan.variables import is_rate, main_axis, measured, numeric_axes
 if TYPE_CHECKING:
     import xarray
 
-MOST_PANELS = 8  # that are drawn where none are asked for
+MOST_PANELS = 12  # that are drawn where none are asked for
 _KNOWN = ("instance", "solver", "theory", "threshold")
 
 
@@ -50,11 +51,21 @@ def default_variable(dataset: "xarray.Dataset | None", theory: "xarray.Dataset |
     """The first variable that both hold, else the first of the data, else of the theory."""
     simulated = measured(dataset) if dataset is not None else []
     calculated = measured(theory) if theory is not None else []
-    shared = [name for name in simulated if name in calculated]
+    shared = [
+        name for name in simulated if name in calculated and dataset is not None and is_of(dataset, name)
+    ]
     for names in (shared, simulated, calculated):
         if names:
             return names[0]
     raise reject("variable", None, "a variable, of which the data hold none")
+
+
+def is_of(dataset: "xarray.Dataset", name: str) -> bool:
+    """Whether the theory's `name` is what was measured: for message passing, whose weights are no sample of the
+    measure, the error of its weights is the theory's ``generalization_error_amp``.
+    """
+    twin = dataset.get("generalization_error_amp")
+    return name != "generalization_error" or twin is None or not bool(np.isfinite(twin.values).any())
 
 
 def axis_for(x: str | None, points: "xarray.DataArray | None", lines: "xarray.DataArray | None") -> str:
@@ -135,10 +146,16 @@ def default_panels(dataset: "xarray.Dataset | None", theory: "xarray.Dataset | N
             shown = dataset if solver is None else dataset.sel(solver=solver)
             for axis, value in select.items():
                 shown = at(shown, axis, value, "select")
-            if not np.isfinite(shown[name].values).any():
+            if not np.isfinite(shown[name].values).any() or not is_of(shown, name):
                 continue
             title = ", ".join([*([str(solver)] if solver is not None else []), *map(named, left, values)])
             panels.append({"variable": name, "solver": solver, "select": select, "title": title})
+    if len(panels) > MOST_PANELS:
+        left_out = dict.fromkeys(panel["variable"] for panel in panels[MOST_PANELS:])
+        warnings.warn(
+            f"{MOST_PANELS} of {len(panels)} panels are drawn, without some of {', '.join(left_out)}: ask for panels.",
+            stacklevel=3,
+        )
     return panels[:MOST_PANELS] or [{"solver": None}]
 
 

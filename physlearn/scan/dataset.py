@@ -32,6 +32,7 @@ class Table:
         self.status = np.full(grid.shape, Status.NOT_PLANNED.code, dtype=np.int8)
         self.status[..., : grid.instances][grid.planned] = Status.NOT_RUN.code
         self._flat = self.status.reshape(-1)
+        self._asked = measure
         self._measure = None if measure is None else {*measure, *(f"{name}_error" for name in measure)}
         self._values: dict[str, np.ndarray] = {}
         self._found: set[str] = set()
@@ -51,6 +52,7 @@ class Table:
             if there is None:
                 there = self._values[name] = np.full((self._flat.size, *value.shape), np.nan)
             if there.ndim != value.ndim + 1:
+                self._flat[index] = Status.NOT_RUN.code
                 raise TaskError(f"{name} has {value.ndim} dimensions here and {there.ndim - 1} elsewhere.")
             if any(new > old for new, old in zip(value.shape, there.shape[1:], strict=True)):
                 longer = [(0, max(0, n - m)) for n, m in zip(value.shape, there.shape[1:], strict=True)]
@@ -64,23 +66,27 @@ class Table:
         """Put all `records` in their places: the first that has not failed stays."""
         for index, record in records:
             if self._flat[index] in _OPEN:
-                self.put(index, record["status"], record["values"])
+                try:
+                    self.put(index, record["status"], record["values"])
+                except TaskError:  # of another shape than elsewhere
+                    self._flat[index] = Status.FAILED.code
 
     def to_dataset(self, attrs: Mapping[str, Any], scalars: Sequence[str] = ()) -> "xarray.Dataset":
         """The dataset, with its attributes; axes named in `scalars` are no dimensions."""
         import xarray
 
-        if self._measure is not None and self._found:
-            for name in sorted(self._measure):
-                if name not in self._found and not name.endswith("_error"):
-                    known = ", ".join(sorted(self._found))
-                    raise reject("measure", name, f"one of {known}")
+        for name in self._asked or () if not self._found else ():  # nothing is finished yet
+            self._values[name] = np.full(self._flat.size, np.nan)
+        if self._asked is not None and self._found:
+            check_measure(self._asked, self._found)
         dims = (*self.grid.axes, "instance")
         data: dict[str, tuple] = {}
         for name in sorted(self._values):
             values = self._values[name].reshape(*self.grid.shape, *self._values[name].shape[1:])
             extra = values.ndim - len(dims)
             inner = [f"{name}_index"] if extra == 1 else [f"{name}_index_{k}" for k in range(extra)]
+            while {*inner} & {*dims, *self._values}:
+                inner = [f"{item}_" for item in inner]
             data[name] = ((*dims, *inner), values)
         data["status"] = (dims, self.status, Status.attributes())
         coords = {
@@ -89,6 +95,14 @@ class Table:
         }
         dataset = annotate(xarray.Dataset(data, coords=coords, attrs=dict(attrs)))
         return dataset.isel({name: 0 for name in scalars})
+
+
+def check_measure(measure: Iterable[str], found: Iterable[str]) -> None:
+    """Raise an `InputError` for a value that is to be measured and that no task has answered with."""
+    known = sorted(found)
+    for name in sorted(measure):
+        if name not in known:
+            raise reject("measure", name, "one of " + ", ".join(known))
 
 
 # What a later answer may replace.

@@ -4,11 +4,13 @@ import contextlib
 import dataclasses
 import datetime
 import json
+import math
 import os
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile
+from zipfile import BadZipFile, is_zipfile
 
 import numpy as np
 
@@ -16,7 +18,7 @@ from physlearn.inputs import InputError, reject
 from physlearn.random import canonical
 from physlearn.results import Status
 from physlearn.scan.dataset import Table, attributes
-from physlearn.scan.grid import Grid, grid_of, scalars, single_names, united
+from physlearn.scan.grid import Grid, grid_of, single_names, united
 from physlearn.scan.journal import Reader
 from physlearn.scan.storage import check_directory, difference, provenance, unwritable, write, write_text
 
@@ -29,6 +31,11 @@ if TYPE_CHECKING:
     import xarray
 
 _FORMAT = 1
+_PARTS = ("task", "axes", "constants", "address", "instances", "seed", "measure", "extra")
+# Seconds for which one waits for another process that writes.
+_WAIT = 120.0
+# How much larger than what it asks for and what is there a dataset may be, to hold both.
+_WIDEST = 10
 
 
 class Directory:
@@ -54,13 +61,15 @@ class Directory:
                 raise reject(
                     "out", str(self.path), f"directories of format {_FORMAT}, not {content['format']}"
                 )
-            content["configuration"]["seed"], content["known"]
+            configuration = content["configuration"]
+            grid_of(configuration)
+            content["known"], content["extra"], *(configuration[key] for key in _PARTS)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
             raise reject("out", str(path), f"a manifest that can be read ({error.strerror})") from error
-        except (ValueError, KeyError, TypeError) as error:
-            if isinstance(error, InputError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            if isinstance(error, InputError) and "directories of format" in str(error):
                 raise
             raise reject("out", str(path), "a manifest as a scan writes it (this one is damaged)") from error
         return content
@@ -89,11 +98,13 @@ class Directory:
                 raise reject("out", str(self.path), allowed)
         return manifest
 
-    def claim(self, configuration: Mapping[str, Any]) -> None:
-        """Check the directory, and write down in its manifest what is asked for."""
+    def claim(
+        self, configuration: Mapping[str, Any], known: Mapping[str, dict[str, Any]] | None = None
+    ) -> None:
+        """Check the directory, and write down in its manifest what is asked for, and objects `known` besides."""
         configuration = json.loads(json.dumps(configuration))
         manifest = self.check(configuration)
-        if manifest is not None and manifest["configuration"] == configuration and self.path.is_dir():
+        if manifest is not None and manifest["configuration"] == configuration and not known:
             return
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -103,12 +114,31 @@ class Directory:
             manifest = self.check(configuration)  # another process may have been first
             if manifest is None:
                 created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-                manifest = {"format": _FORMAT, "created": created, **provenance(), "known": {}}
-            # Objects of axes are remembered, also those that are not asked for now.
+                manifest = {"format": _FORMAT, "created": created, **provenance(), "known": {}, "extra": []}
+            # Objects and points are remembered, also those that are not asked for now.
             tables = {name: item for name, item in configuration["axes"].items() if isinstance(item, dict)}
-            known = {name: {**manifest["known"].get(name, {}), **item} for name, item in tables.items()}
-            content = {**manifest, "known": {**manifest["known"], **known}, "configuration": configuration}
+            merged = dict(manifest["known"])
+            for more in (known or {}, tables):
+                merged |= {name: {**merged.get(name, {}), **item} for name, item in more.items()}
+            points = [*manifest["extra"], *named_points(configuration)]
+            extra = [dict(point) for point in dict.fromkeys(tuple(point.items()) for point in points)]
+            content = {**manifest, "known": merged, "extra": extra, "configuration": configuration}
             write_text(json.dumps(content, indent=1) + "\n", self.path / "manifest.json")
+
+    def extra(self, axes: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Points beside a grid that were ever asked for here, as far as `axes` has them."""
+        manifest = self.manifest()
+        points = [] if manifest is None else manifest["extra"]
+        objects = {name: along for name, along in axes.items() if isinstance(along, Mapping)}
+        return [
+            point
+            for point in points
+            if set(point) == set(axes) and all(point[name] in along for name, along in objects.items())
+        ]
+
+    def sizes(self) -> dict[str, int]:
+        """Bytes in each journal: what a dataset was made of."""
+        return {path.name: path.stat().st_size for path in sorted((self.path / "journal").glob("*.jsonl"))}
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -118,23 +148,29 @@ class Directory:
         except OSError as error:
             raise unwritable(self.path, error) from error
         try:
-            if fcntl is not None:
-                with contextlib.suppress(OSError):
-                    fcntl.flock(file, fcntl.LOCK_EX)
+            _wait_for(file, self.path)
             yield
         finally:
             os.close(file)
 
     def finished(
-        self, grid: Grid, constants: Mapping[str, Any], reader: Reader, but: Path | None = None
+        self, grid: Grid, configuration: Mapping[str, Any], reader: Reader, but: Path | None = None
     ) -> np.ndarray:
         """Indices of the tasks that `reader` newly finds finished, failed ones left out."""
         indices = (
             index
-            for index, record in placed(reader.records(but), grid, constants)
+            for index, record in placed(self.records(reader, but), grid, configuration)
             if record["status"] != Status.FAILED.code
         )
         return np.fromiter(indices, dtype=np.int64)
+
+    def records(self, reader: Reader, but: Path | None = None) -> Iterator[dict[str, Any]]:
+        """Those of `reader` whose arrays are there."""
+        for record in reader.records(but):
+            if "arrays" in record and not is_zipfile(self.path / "arrays" / record["arrays"]):
+                reader.damaged.append((f"../arrays/{record['arrays']}", 1))
+                continue
+            yield record
 
     def rebuild(self, configuration: Mapping[str, Any] | None = None) -> "xarray.Dataset":
         """Make ``result.nc`` anew from the journals, and return it; for the scan last asked for, or another one."""
@@ -147,26 +183,28 @@ class Directory:
     def dataset(self, configuration: Mapping[str, Any]) -> "xarray.Dataset":
         """All that the journals hold and `configuration` asks for."""
         asked = grid_of(configuration)
-        constants = configuration["constants"]
-        reader = Reader(self.path)
-        grid = _widened(asked, constants, reader.records())
+        sizes = self.sizes()
+        grid = _widened(asked, configuration, self.records(Reader(self.path)))
         reader, last = Reader(self.path), None
         table = Table(grid, configuration.get("measure"))
 
         def records() -> Iterator[tuple[int, Mapping[str, Any]]]:
             nonlocal last
-            for index, record in placed(reader.records(), grid, constants):
+            for index, record in placed(self.records(reader), grid, configuration):
                 last = max(record.get("time", 0.0), last or 0.0)
                 yield index, self.with_arrays(record)
 
         table.fill(records())
-        starts = [header["start"] for header in reader.headers.values()]
+        headers = list(reader.headers.values())
         versions = {
-            name: str(max(reader.headers.items())[1].get(name, here)) if reader.headers else here
+            name: ", ".join(sorted({str(header.get(name, here)) for header in headers} or {here}))
             for name, here in provenance().items()
         }
         single = [name for name in single_names(configuration) if len(grid.coordinates[name]) == 1]
-        attrs = attributes(configuration, versions, min(starts, default=None), last)
+        attrs = attributes(
+            configuration, versions, min((item["start"] for item in headers), default=None), last
+        )
+        attrs["journals"] = json.dumps(sizes)
         if reader.damaged:
             attrs["damaged"] = damage(reader)
         return table.to_dataset(attrs, single)
@@ -178,16 +216,34 @@ class Directory:
         path = self.path / "arrays" / record["arrays"]
         try:
             with np.load(path) as arrays:
-                return {**record, "values": {**record["values"], **dict(arrays)}}
+                more = {name.removeprefix("value_"): arrays[name] for name in arrays.files}
+                return {**record, "values": {**record["values"], **more}}
         except (OSError, ValueError, EOFError, BadZipFile) as error:
             raise reject("out", str(path), f"the arrays that a journal names ({error})") from error
 
 
+def _wait_for(file: int, path: Path) -> None:
+    """Wait for the lock on `file`; without effect where the file system knows none."""
+    until = time.monotonic() + _WAIT
+    while fcntl is not None:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until:
+                allowed = f"a directory whose lock no other process holds for more than {_WAIT:.0f} s"
+                raise reject("out", str(path), allowed) from None
+            time.sleep(0.02)
+        except OSError:
+            return
+        else:
+            return
+
+
 def placed(
-    records: Iterator[Mapping[str, Any]], grid: Grid, constants: Mapping[str, Any]
+    records: Iterator[Mapping[str, Any]], grid: Grid, configuration: Mapping[str, Any]
 ) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """The records that have a place in `grid` and the numbers and strings of `constants`, each with its index."""
-    fixed = scalars(constants)
+    """The records that have a place in `grid` and the same constants, each with its index."""
+    fixed = {name: canonical(value) for name, value in configuration["address"].items()}
     for record in records:
         index = grid.index(record["point"], record["instance"])
         if index is not None and _fits(record["point"], fixed):
@@ -195,22 +251,37 @@ def placed(
 
 
 def _fits(point: Mapping[str, Any], fixed: Mapping[str, Any]) -> bool:
-    return all(point.get(name) == value for name, value in fixed.items())
+    return all(name in point and canonical(point[name]) == value for name, value in fixed.items())
 
 
-def _widened(grid: Grid, constants: Mapping[str, Any], records: Iterator[Mapping[str, Any]]) -> Grid:
-    """`grid` with the coordinates and instances of all `records`, so that nothing finished is left out."""
-    axes, fixed = grid.coordinates, scalars(constants)
+def _widened(grid: Grid, configuration: Mapping[str, Any], records: Iterator[Mapping[str, Any]]) -> Grid:
+    """`grid` with the coordinates and instances of all `records`, so that nothing finished is left out.
+
+    Where that would take many times as much as what is asked for and there, it stays as it is.
+    """
+    axes = grid.coordinates
+    fixed = {name: canonical(value) for name, value in configuration["address"].items()}
     met: dict[str, dict[Any, None]] = {name: {} for name in axes}
-    instances = grid.instances
+    instances, n_records = grid.instances, 0
     for record in records:
         point = record["point"]
         if all(name in point for name in axes) and _fits(point, fixed):
+            n_records += 1
             for name in axes:
                 met[name][point[name]] = None
             instances = max(instances, record["instance"] + 1)
     wide = {name: united(values, met[name]) for name, values in axes.items()}
+    if wide == axes and instances == grid.instances:
+        return grid
+    size = math.prod(map(len, wide.values())) * instances
+    if size > _WIDEST * (math.prod(grid.shape) + n_records):
+        return grid
     return dataclasses.replace(grid, beside=wide, room=instances)
+
+
+def named_points(configuration: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The points beside the grid, with the axes' names."""
+    return [dict(zip(configuration["axes"], point, strict=True)) for point in configuration["extra"]]
 
 
 def first_difference(
@@ -239,9 +310,10 @@ def first_difference(
                 for key in old:
                     if key in new and canonical(old[key]) != canonical(new[key]):
                         return difference(old[key], new[key], f"axes.{name}.{key}")
-        elif any(are_axes):
-            axis_values, value = (old, new) if are_axes[0] else (new, old)
-            if isinstance(axis_values, dict) or value not in axis_values:
+        elif are_axes[0]:
+            return difference(old, new, f"axes.{name}")
+        elif are_axes[1]:
+            if isinstance(new, dict) or canonical(old) not in map(canonical, new):
                 return difference(old, new, f"axes.{name}")
         elif canonical(old) != canonical(new):
             return difference(old, new, f"constants.{name}")

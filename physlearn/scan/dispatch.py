@@ -1,14 +1,15 @@
 """Tasks through joblib's engine, whichever that is: in chunks, and past workers that die."""
 
 import itertools
+import secrets
 import time
 import warnings
+from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor
 from typing import Any
 
-from physlearn.results import Status
-from physlearn.scan.tasks import Entry, Outcome, Setting, run_chunk
+from physlearn.scan.tasks import Entry, Outcome, Setting, dead, run_chunk
 
 # Seconds of work that a chunk should hold, and tasks that it holds at most.
 _CHUNK, _LARGEST = 0.1, 500
@@ -30,6 +31,8 @@ class Dispatch:
 
         self._setting, self._entries, self._n_jobs = setting, entries, n_jobs
         self._in_flight: dict[int, list[Entry]] = {}
+        self._again: deque[Entry] = deque()  # handed back, since their chunk took long
+        self._name = secrets.token_hex(4)
         self._numbers = itertools.count()
         self._seconds: float | None = None  # that a task takes, lately
         self.n_workers = joblib.effective_n_jobs(n_jobs)
@@ -38,7 +41,9 @@ class Dispatch:
         while True:
             try:
                 yield from self._run(self._chunks(), "2*n_jobs")
-                return
+                if not self._again or time.time() >= self._setting.deadline:
+                    return
+                continue
             except Exception as error:
                 if not _is_death(error):
                     raise
@@ -54,19 +59,32 @@ class Dispatch:
             for chunk in chunks:
                 number = next(self._numbers)
                 self._in_flight[number] = chunk
-                yield joblib.delayed(_numbered)(number, self._setting, chunk)
+                yield joblib.delayed(_numbered)(number, self._setting, chunk, f"{self._name}-{number}")
 
-        parallel = joblib.Parallel(
-            n_jobs=self._n_jobs, return_as="generator_unordered", batch_size=1, pre_dispatch=ahead
-        )
-        results = parallel(calls())
+        for number, outcomes in self._through(calls(), ahead):
+            entries = self._in_flight.pop(number)
+            self._again.extend(entries[len(outcomes) :])
+            for entry, outcome in zip(entries, outcomes, strict=False):
+                if outcome.status is not None:
+                    old = outcome.seconds if self._seconds is None else self._seconds
+                    self._seconds = max(outcome.seconds, 0.9 * old + 0.1 * outcome.seconds)
+                yield entry, outcome
+
+    def _through(self, calls: Iterator[Any], ahead: str | int) -> Iterator[tuple[int, list[Outcome]]]:
+        """What joblib's engine answers; some can't give answers as they come, and get a few calls at a time."""
+        import joblib
+
+        def parallel(kind: str) -> Any:
+            return joblib.Parallel(n_jobs=self._n_jobs, return_as=kind, batch_size=1, pre_dispatch=ahead)
+
         try:
-            for number, outcomes in results:
-                for entry, outcome in zip(self._in_flight.pop(number), outcomes, strict=True):
-                    if outcome.status is not None:
-                        old = outcome.seconds if self._seconds is None else self._seconds
-                        self._seconds = 0.9 * old + 0.1 * outcome.seconds
-                    yield entry, outcome
+            results = parallel("generator_unordered")(calls)
+        except ValueError:
+            while group := list(itertools.islice(calls, 2 * self.n_workers)):
+                yield from parallel("list")(group)
+            return
+        try:
+            yield from results
         finally:
             with warnings.catch_warnings():
                 # Of a stopped run, joblib warns at length that some tasks were in vain.
@@ -79,7 +97,8 @@ class Dispatch:
             size = 1
             if self._seconds is not None and self.n_workers > 1:
                 size = int(min(max(_CHUNK / max(self._seconds, 1e-9), 1), _LARGEST))
-            chunk = list(itertools.islice(self._entries, size))
+            chunk = [self._again.popleft() for _ in range(min(size, len(self._again)))]
+            chunk += itertools.islice(self._entries, size - len(chunk))
             if not chunk:
                 return
             yield chunk
@@ -101,22 +120,17 @@ class Dispatch:
                         deaths[entry.index] = deaths.get(entry.index, 0) + 1
                         if deaths[entry.index] == 2:
                             done.add(entry.index)
-                            yield entry, _dead(entry)
+                            yield entry, dead(entry)
                 self._in_flight.clear()
             entries = [entry for entry in entries if entry.index not in done]
             if time.time() >= self._setting.deadline:
                 return
 
 
-def _numbered(number: int, setting: Setting, entries: list[Entry]) -> tuple[int, list[Outcome]]:
-    return number, run_chunk(setting, entries)
+def _numbered(number: int, setting: Setting, entries: list[Entry], name: str) -> tuple[int, list[Outcome]]:
+    return number, run_chunk(setting, entries, name)
 
 
 def _is_death(error: Exception) -> bool:
     """Whether a worker process has died; what tasks raise is part of their outcomes."""
     return isinstance(error, BrokenExecutor) or type(error).__name__ == "KilledWorker"
-
-
-def _dead(entry: Entry) -> Outcome:
-    reason = "its worker process died twice, perhaps for want of memory"
-    return Outcome(entry.index, Status.FAILED.code, error=reason)

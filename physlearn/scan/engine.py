@@ -1,6 +1,7 @@
 """Axes times instances, task by task: the answer does not depend on the number of workers or the order."""
 
 import dataclasses
+import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from physlearn.inputs import integer, number, reject
+from physlearn.models import Model
 from physlearn.scan.grid import Grid, axis, extra_points, scalars
 from physlearn.scan.runs import DirectoryRun, Run
 from physlearn.scan.storage import describe
 from physlearn.scan.tasks import Entry, Setting, Task
+from physlearn.solvers import Solver
 
 if TYPE_CHECKING:
     import xarray
@@ -90,19 +93,13 @@ class Scan:
     def configuration(self) -> dict[str, Any]:
         """All that the answer depends on, as plain data."""
         content = {item.name: describe(getattr(self, item.name)) for item in dataclasses.fields(self)}
-        # A field that an axis gives is the axis', whatever the object has it at.
-        tables = [
-            *content["constants"].values(),
-            *(
-                item
-                for along in content["axes"].values()
-                for item in (along.values() if isinstance(along, dict) else ())
-            ),
-        ]
-        for table in tables:
-            for name in content["axes"]:
-                if isinstance(table, dict) and "class" in table:
-                    table.pop(name, None)
+        # Told apart by, beside the axes: not everything that is described as a number is one.
+        content["address"] = scalars(self.constants)
+        for name, value in self.constants.items():
+            _without_fields(content["constants"][name], value, self.axes)
+        for name, along in self.axes.items():
+            for key, value in along.items() if isinstance(along, Mapping) else ():
+                _without_fields(content["axes"][name][key], value, self.axes)
         return content
 
     def with_points(self, points: Iterable[Mapping[str, Any]]) -> "Scan":
@@ -164,15 +161,19 @@ class Scan:
         if n_jobs is not None and integer("n_jobs", n_jobs) < 1 and n_jobs != -1:
             raise reject("n_jobs", n_jobs, "a number of processes >= 1, or -1 for all cores")
         if shard is not None:
+            if not isinstance(shard, (tuple, list)) or len(shard) != 2:
+                raise reject("shard", shard, "(i, n), the i-th of n parts")
             integer("shard", shard[0], at_least=1, at_most=integer("shard", shard[1], at_least=1))
+        path = None if out is None else Path(out).absolute()  # a task may change the working directory
         setting = Setting(
             self.task,
             self.seed,
             deadline=np.inf if max_runtime is None else time.time() + max_runtime,
-            checkpoints=None if out is None else str(Path(out).absolute() / "checkpoints"),
+            directory=None if path is None else str(path),
             checkpoint_every=checkpoint_every,
+            coordinator=os.getpid(),
         )
-        run = Run(self, shard) if out is None else DirectoryRun(self, Path(out), shard)
+        run = Run(self, shard) if path is None else DirectoryRun(self, path, shard)
         run.compute(setting, n_jobs, progress)
         return run.dataset()
 
@@ -198,3 +199,10 @@ class Scan:
         from physlearn.scan.preview import preview
 
         return preview(self, out, n_jobs)
+
+
+def _without_fields(table: Any, value: Any, axes: Mapping[str, Any]) -> None:
+    """Let the description of a model or solver be silent on the fields that axes give: `solve_task` puts them in."""
+    if isinstance(value, (Model, Solver)):
+        for name in axes:
+            table.pop(name, None)

@@ -1,5 +1,6 @@
 """The points of a scan: axes, extra points and instances, in the order in which they are run."""
 
+import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from physlearn.inputs import reject
+from physlearn.random import canonical
 
 Values = tuple[Any, ...]
 
@@ -53,9 +55,10 @@ class Grid:
 
     @cached_property
     def positions(self) -> dict[str, dict[Any, int]]:
-        """Where each value stands along its dimension."""
+        """Where each value stands along its dimension, by what streams make of it (True is not 1)."""
         return {
-            name: {value: k for k, value in enumerate(values)} for name, values in self.coordinates.items()
+            name: {canonical(value): k for k, value in enumerate(values)}
+            for name, values in self.coordinates.items()
         }
 
     @cached_property
@@ -63,13 +66,19 @@ class Grid:
         """Whether a point belongs to the scan, shape `shape` without the instances."""
         planned = np.zeros(self.shape[:-1], dtype=bool)
         if self.axes:
-            chosen = [[self.positions[name][value] for value in values] for name, values in self.axes.items()]
+            chosen = [
+                [self.positions[name][canonical(value)] for value in values]
+                for name, values in self.axes.items()
+            ]
             planned[np.ix_(*chosen)] = True
         else:
             planned[()] = True
         for point in self.extra:
             planned[
-                tuple(self.positions[name][value] for name, value in zip(self.axes, point, strict=True))
+                tuple(
+                    self.positions[name][canonical(value)]
+                    for name, value in zip(self.axes, point, strict=True)
+                )
             ] = True
         return planned
 
@@ -84,7 +93,7 @@ class Grid:
             return None
         index = 0
         for (name, positions), length in zip(self.positions.items(), self.shape[:-1], strict=True):
-            position = positions.get(point.get(name))
+            position = positions.get(canonical(point[name])) if name in point else None
             if position is None:
                 return None
             index = index * length + position
@@ -101,7 +110,7 @@ class Grid:
             values[name] = along[position]
         return {name: values[name] for name in self.axes}, instance
 
-    def order(self, shard: tuple[int, int] | None = None, *, backwards: bool = False) -> Iterator[int]:
+    def order(self, shard: tuple[int, int] | None = None) -> Iterator[int]:
         """Indices of the tasks: large systems first, so that no worker ends alone with the longest task.
 
         Of equal size, instance by instance, so that a picture of the whole is there early.
@@ -109,9 +118,7 @@ class Grid:
         Parameters
         ----------
         shard : (int, int), optional
-            (i, n): the i-th of n parts, i = 1 ... n. A part has its share of every load and every instance.
-        backwards : bool
-            From the other end.
+            (i, n): the i-th of n parts, i = 1 ... n, equal to a task.
         """
         points = np.arange(self.planned.size).reshape(self.planned.shape)
         names = list(self.axes)
@@ -121,14 +128,35 @@ class Grid:
             sizes = sorted(
                 range(len(along)), key=lambda k: (isinstance(along[k], str), along[k]), reverse=True
             )
-        instances = range(self.instances)
-        for size in reversed(sizes) if backwards else sizes:
+        rank = 0
+        for size in sizes:
             where: Any = ... if size is None else (*[slice(None)] * names.index("N"), size)
             chosen = points[where][self.planned[where]].tolist()
-            for instance in reversed(instances) if backwards else instances:
-                for rank, point in enumerate(chosen):
-                    if shard is None or (rank + instance) % shard[1] == shard[0] - 1:
+            for instance in range(self.instances):
+                # Turned from instance to instance, so that a part does not always have the same points.
+                shift = instance % max(len(chosen), 1) if shard else 0
+                for point in itertools.chain(chosen[shift:], chosen[:shift]):
+                    if shard is None or rank % shard[1] == shard[0] - 1:
                         yield point * self.shape[-1] + instance
+                    rank += 1
+
+    def probe(self) -> int | None:
+        """The index of a task of the smallest size, which tells early whether tasks work at all."""
+        if "N" not in self.axes or not self.planned.any():
+            return None
+        along = np.moveaxis(self.planned, list(self.axes).index("N"), 0)
+        numbers = [
+            k
+            for k, value in enumerate(self.coordinates["N"])
+            if not isinstance(value, str) and along[k].any()
+        ]
+        if not numbers:
+            return None
+        smallest = min(numbers, key=lambda k: self.coordinates["N"][k])
+        points = np.moveaxis(
+            np.arange(self.planned.size).reshape(self.planned.shape), list(self.axes).index("N"), 0
+        )
+        return int(points[smallest][along[smallest]][0]) * self.shape[-1]
 
 
 def united(values: Values, others: Iterable[Any]) -> Values:
@@ -152,7 +180,7 @@ def axis(name: Any, values: Any) -> "Values | dict[str, Any]":
     if not isinstance(name, str) or not name.isidentifier() or name in ("instance", "status"):
         raise reject("axes", name, "names that are identifiers other than instance and status")
     if isinstance(values, Mapping):
-        if not values or not all(isinstance(key, str) and key for key in values):
+        if not values or not all(isinstance(key, str) and key and _is_writable(key) for key in values):
             raise reject(f"axes.{name}", values, allowed)
         return dict(values)
     if isinstance(values, np.ndarray):
@@ -161,9 +189,23 @@ def axis(name: Any, values: Any) -> "Values | dict[str, Any]":
         raise reject(f"axes.{name}", values, allowed)
     values = tuple(value.item() if isinstance(value, np.generic) else value for value in values)
     strings = all(isinstance(value, str) for value in values)
-    if not values or not (strings or all(map(is_finite, values))) or len(set(values)) < len(values):
+    if not values or not ((strings and all(map(_is_writable, values))) or all(map(is_finite, values))):
+        raise reject(f"axes.{name}", list(values), allowed)
+    if not strings:
+        values = tuple(value + 0.0 if isinstance(value, float) else value for value in values)  # no -0.0
+    # In a file they are all integers or all floats.
+    kept = values if strings or all(isinstance(value, int) for value in values) else tuple(map(float, values))
+    if len(set(kept)) < len(values):
         raise reject(f"axes.{name}", list(values), allowed)
     return values
+
+
+def _is_writable(text: str) -> bool:
+    """Whether files can hold a string: no zeros, no lone surrogates."""
+    try:
+        return "\0" not in text and bool(text.encode() or not text)
+    except UnicodeEncodeError:
+        return False
 
 
 def extra_points(points: Any, axes: Mapping[str, Any]) -> tuple[Values, ...]:
@@ -185,12 +227,13 @@ def extra_points(points: Any, axes: Mapping[str, Any]) -> tuple[Values, ...]:
         if not isinstance(point, (tuple, list)) or len(point) != len(axes):
             raise reject("extra", point, allowed)
         point = tuple(value.item() if isinstance(value, np.generic) else value for value in point)
+        point = tuple(value + 0.0 if isinstance(value, float) else value for value in point)
         for (name, values), value in zip(axes.items(), point, strict=True):
             if isinstance(values, Mapping):
                 if not isinstance(value, str) or value not in values:
                     raise reject(f"extra.{name}", value, "one of " + ", ".join(map(repr, values)))
             elif isinstance(next(iter(values)), str) != isinstance(value, str) or not (
-                isinstance(value, str) or is_finite(value)
+                _is_writable(value) if isinstance(value, str) else is_finite(value)
             ):
                 raise reject(f"extra.{name}", value, f"values such as {next(iter(values))!r}")
         checked.append(point)
@@ -212,8 +255,9 @@ def grid_of(configuration: Mapping[str, Any]) -> Grid:
 
 
 def scalars(point: Mapping[str, Any]) -> dict[str, Any]:
-    """The numbers and strings among the values of a point."""
-    return {name: value for name, value in point.items() if isinstance(value, (int, float, str))}
+    """The numbers and strings among the values of a point, NumPy's as Python's."""
+    plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in point.items()}
+    return {name: value for name, value in plain.items() if isinstance(value, (int, float, str))}
 
 
 def single_names(configuration: Mapping[str, Any]) -> list[str]:

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from physlearn.results import Status
 from physlearn.scan.storage import provenance, replacing, unwritable
 from physlearn.scan.tasks import Entry, Outcome
 
@@ -50,7 +51,7 @@ class Writer:
         except OSError as error:
             raise unwritable(directory, error) from error
         self._end = 0
-        self._closed = threading.Event()
+        self._closed, self._lock = threading.Event(), threading.Lock()
         start = now.isoformat(timespec="seconds")
         self._append({"start": start, "host": host, "pid": pid, "n_jobs": n_jobs, **provenance()})
         threading.Thread(target=self._beat, daemon=True).start()
@@ -75,10 +76,10 @@ class Writer:
             record["arrays"] = f"{entry.key[:2]}/{entry.key}.npz"
             try:
                 with (
-                    replacing(self._directory / "arrays" / record["arrays"]) as temporary,
+                    replacing(self._directory / "arrays" / record["arrays"], sync=False) as temporary,
                     temporary.open("wb") as file,
                 ):
-                    np.savez(file, **arrays)  # type: ignore[arg-type]
+                    np.savez(file, **{f"value_{name}": item for name, item in arrays.items()})  # type: ignore[arg-type]
             except OSError as error:
                 raise unwritable(self._directory, error) from error
         if outcome.error:
@@ -87,16 +88,17 @@ class Writer:
 
     def close(self, how: str) -> None:
         """Say how the run ended; nothing is written after that."""
-        if self._closed.is_set():
-            return
-        self._closed.set()
-        try:
-            self._append(
-                {"end": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), "how": how}
-            )
-            os.fsync(self._file)
-        finally:
-            os.close(self._file)
+        with self._lock:
+            if self._closed.is_set():
+                return
+            self._closed.set()
+            try:
+                self._append(
+                    {"end": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), "how": how}
+                )
+                os.fsync(self._file)
+            finally:
+                os.close(self._file)
 
     def _append(self, record: Mapping[str, Any]) -> None:
         line = json.dumps(record, separators=(",", ":")).encode() + b"\n"
@@ -113,9 +115,10 @@ class Writer:
     def _beat(self) -> None:
         """Show that the writer lives, and let the disk have what it should not lose in a power cut."""
         while not self._closed.wait(_BEAT):
-            with contextlib.suppress(OSError):
-                os.utime(self._file)
-                os.fsync(self._file)
+            with self._lock, contextlib.suppress(OSError):
+                if not self._closed.is_set():
+                    os.utime(self._file)
+                    os.fsync(self._file)
 
 
 class Reader:
@@ -140,7 +143,7 @@ class Reader:
     def records(self, but: Path | None = None) -> Iterator[dict[str, Any]]:
         """The lines of tasks that no earlier call has given, of all journals `but` one, oldest journal first."""
         for path in sorted(self._folder.glob("*.jsonl")):
-            if but is None or path.name != but.name:
+            if (but is None or path.name != but.name) and path.is_file():
                 yield from self._new(path)
 
     def _new(self, path: Path) -> Iterator[dict[str, Any]]:
@@ -173,17 +176,48 @@ class Reader:
         }
 
 
+_CODES = {status.code for status in Status}
+_KINDS: dict[str, Any] = {
+    "start": str,
+    "host": str,
+    "pid": int,
+    "n_jobs": int,
+    "end": str,
+    "point": dict,
+    "instance": int,
+    "status": int,
+    "values": dict,
+    "seconds": (int, float),
+    "time": (int, float),
+    "arrays": str,
+    "error": str,
+}
+
+
 def _parsed(line: bytes) -> dict[str, Any] | None:
+    """The line of a task, or a first or last one; None where it is none of these."""
     try:
         record = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(record, dict):
         return None
+    for key, kind in _KINDS.items():
+        if key in record and (not isinstance(record[key], kind) or isinstance(record[key], bool)):
+            return None
     if "start" in record or "end" in record:
         return record
-    kinds = {"point": dict, "instance": int, "status": int, "values": dict}
-    return record if all(isinstance(record.get(key), kind) for key, kind in kinds.items()) else None
+    if not {"point", "instance", "status", "values"} <= set(record) or record["status"] not in _CODES:
+        return None
+    simple = all(isinstance(value, (str, int, float)) for value in record["point"].values())
+    return record if simple and all(map(_is_number, record["values"].values())) else None
+
+
+def _is_number(value: Any) -> bool:
+    """Whether this is a number, or nested lists of numbers."""
+    if isinstance(value, list):
+        return all(map(_is_number, value))
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _lives(path: Path, header: Mapping[str, Any]) -> bool:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from physlearn.inputs import InputError, reject
+from physlearn.random import canonical
 from physlearn.results import Status
-from physlearn.scan.directory import Directory
-from physlearn.scan.grid import united
+from physlearn.scan.directory import Directory, first_difference
+from physlearn.scan.grid import grid_of, united
 from physlearn.scan.journal import Reader
-from physlearn.scan.storage import replacing, unwritable
+from physlearn.scan.storage import difference, replacing, unwritable
 
 if TYPE_CHECKING:
     import xarray
@@ -39,22 +41,25 @@ def merge(directories: Sequence[str | Path], out: str | Path | None = None) -> "
     """
     if not directories:
         raise reject("DIR", [], "at least one directory of a scan")
-    sources = [Directory(path) for path in directories]
     target = Directory(directories[0] if out is None else out)
-    configurations = [source.configuration() for source in sources]
-    there = target.manifest()
-    if there is not None:
-        configurations.insert(0, there["configuration"])
-    joined = configurations[0]
-    for source, configuration in zip(sources, configurations[-len(sources) :], strict=True):
-        try:
-            source.check(joined)
-        except InputError as error:
-            raise InputError(str(error).replace("out: got", "DIR: got", 1)) from error
-        joined = _joined(joined, configuration)
+    sources = list({path.resolve(): Directory(path) for path in map(Path, directories)}.values())
+    joined, known = sources[0].configuration(), dict[str, dict[str, Any]]()
+    for source in sources if target.manifest() is None else [target, *sources]:
+        manifest = source.manifest()
+        configuration = source.configuration()
+        assert manifest is not None
+        joined = _joined(configuration, joined)
+        for name, objects in manifest["known"].items():
+            for key, item in objects.items():
+                there = known.setdefault(name, {}).setdefault(key, item)
+                if there != item:
+                    raise _foreign(source, difference(item, there, f"axes.{name}.{key}"))
+        found = first_difference(configuration, joined, manifest["known"])
+        if found:
+            raise _foreign(source, found)
     target.check(joined)
     _check_answers([*sources, target])
-    target.claim(joined)
+    target.claim(joined, known)
     try:
         for source in sources:
             if source.path.resolve() != target.path.resolve():
@@ -64,47 +69,90 @@ def merge(directories: Sequence[str | Path], out: str | Path | None = None) -> "
     return target.rebuild()
 
 
+def _foreign(source: Directory, found: str) -> InputError:
+    return InputError(
+        f"DIR: got {source.path}, which holds another scan ({found}); allowed: directories of one scan."
+    )
+
+
 def _joined(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration that asks for the points of both."""
+    """The configuration that asks for the points of both, and for no others."""
     axes: dict[str, Any] = {}
-    for name in max(one["axes"], other["axes"], key=len):  # a constant of one may be an axis of the other
+    for name in {**other["axes"], **one["axes"]}:  # a constant of one may be an axis of the other
+        missing = [
+            item for item in (one, other) if name not in item["axes"] and name not in item["constants"]
+        ]
+        if missing:
+            continue  # what is no scan of the same axes is refused by its first difference
         values, more = (  # type: Any, Any
-            item["axes"][name] if name in item["axes"] else (item["constants"][name],)
-            for item in (one, other)
+            item["axes"].get(name, (item["constants"].get(name),)) for item in (other, one)
         )
-        axes[name] = {**values, **more} if isinstance(values, dict) else list(united(tuple(values), more))
-    constants = {name: value for name, value in one["constants"].items() if name not in axes}
-    extra = [] if set(one["axes"]) != set(other["axes"]) else [*one["extra"], *other["extra"]]
+        if isinstance(values, dict) and isinstance(more, dict):
+            axes[name] = {**values, **more}
+        else:
+            axes[name] = list(united(tuple(values), more))
+    constants = {name: value for name, value in other["constants"].items() if name not in axes}
     measures = one["measure"], other["measure"]
-    return {
-        **one,
+    joined = {
+        **other,
         "axes": axes,
         "constants": constants,
-        "extra": [list(point) for point in dict.fromkeys(map(tuple, extra))],
+        "address": {name: value for name, value in other["address"].items() if name not in axes},
+        "extra": [],
         "measure": None if None in measures else list(dict.fromkeys([*measures[0], *measures[1]])),
         "instances": max(one["instances"], other["instances"]),
     }
+    points = list(dict.fromkeys([*_points(one, axes), *_points(other, axes)]))
+    if len(points) == math.prod(map(len, axes.values())):
+        return joined
+    # Not all of the product: that of one of them, and the points of the other beside it.
+    base = max((item for item in (one, other) if set(item["axes"]) == set(axes)), key=_n_points, default=None)
+    if base is None:
+        return joined
+    inside = set(_points({**base, "extra": []}, axes))
+    joined["axes"] = {name: base["axes"][name] for name in axes}
+    tables = {name: item for name, item in axes.items() if isinstance(item, dict)}
+    if any(set(tables[name]) != set(base["axes"][name]) for name in tables):
+        return {**joined, "axes": axes}
+    joined["extra"] = [list(point) for point in points if point not in inside]
+    return joined
+
+
+def _n_points(configuration: Mapping[str, Any]) -> int:
+    return math.prod(map(len, configuration["axes"].values()))
+
+
+def _points(configuration: Mapping[str, Any], axes: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    """The planned points, in the order of `axes`."""
+    grid = grid_of(configuration)
+    points = []
+    for index in np.flatnonzero(grid.planned.ravel()).tolist():
+        values, _ = grid.values(index * grid.shape[-1])
+        points.append(tuple(values.get(name, configuration["constants"].get(name)) for name in axes))
+    return points
 
 
 def _check_answers(directories: Sequence[Directory]) -> None:
     """Raise an `InputError` where one task has two answers."""
     known: dict[bytes, tuple[bytes, Directory]] = {}
     for directory in {item.path.resolve(): item for item in directories}.values():
-        for record in Reader(directory.path).records():
+        for record in directory.records(Reader(directory.path)):
             if record["status"] == Status.FAILED.code:
                 continue
-            task = json.dumps([record["point"], record["instance"]], sort_keys=True)
+            task = json.dumps([canonical(record["point"]), record["instance"]])
             first, where = known.setdefault(_digest(task), (_answer(directory, record), directory))
             if first != _answer(directory, record):
                 raise InputError(
-                    f"DIR: got {where.path} and {directory.path}, which answer differently at {task}; allowed: "
+                    f"DIR: got {where.path} and {directory.path}, which answer differently at "
+                    f"{record['point']}, instance {record['instance']}; allowed: "
                     "directories that agree bit for bit, as runs of one version on machines of one kind do."
                 )
 
 
 def _answer(directory: Directory, record: Mapping[str, Any]) -> bytes:
     values = {
-        name: np.asarray(value).tolist() for name, value in directory.with_arrays(record)["values"].items()
+        name: np.asarray(value, dtype=float).tolist()
+        for name, value in directory.with_arrays(record)["values"].items()
     }
     return _digest(json.dumps([record["status"], values], sort_keys=True))
 

@@ -127,7 +127,7 @@ def _corners(scan: "Scan") -> dict[tuple[Any, ...], Entry]:
     """The first instance at the extremes of numbers and at every name, cheap ones first."""
     ends = [
         sorted({min(values), max(values)}) if _is_numeric(values) else list(values)
-        for values in scan.grid.coordinates.values()
+        for values in scan.grid.axes.values()
     ]
     keys = list(itertools.product(*ends))
     if len(keys) > _MOST_CORNERS:
@@ -183,17 +183,19 @@ def _total(
     """Seconds of all missing tasks: the logarithm of a task's time is multilinear between the corners."""
     coordinates = scan.grid.coordinates
     ends, places = [], []
-    for values in coordinates.values():
+    for name, values in coordinates.items():
+        axis = scan.grid.axes[name]
         if _is_numeric(values):
-            low, high = min(values), max(values)
+            low, high = min(axis), max(axis)
             ends.append(sorted({low, high}))
-            grid = np.array(values, dtype=float)
+            grid = np.clip(np.array(values, dtype=float), low, high)  # points beside the grid are as its ends
             if low > 0:
                 low, high, grid = math.log(low), math.log(high), np.log(grid)
-            places.append((grid - low) / (high - low) if high > low else np.zeros(len(grid)))
+            # Halves, lest the difference be out of range.
+            places.append((grid / 2 - low / 2) / (high / 2 - low / 2) if high > low else np.zeros(len(grid)))
         else:
-            ends.append(list(values))
-            places.append(np.arange(len(values), dtype=float))
+            ends.append(list(axis))
+            places.append(np.array([axis.index(value) for value in values], dtype=float))
     logs = np.array([math.log(max(timed[key][0], 1e-9)) for key in itertools.product(*ends)])
     logs = logs.reshape([len(end) for end in ends])
     for k, (values, place) in enumerate(zip(coordinates.values(), places, strict=True)):

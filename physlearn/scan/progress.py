@@ -94,7 +94,7 @@ def progress(out: str | Path) -> Progress:
     seconds = np.zeros(kinds.max(initial=0) + 1)
     counts = np.zeros_like(seconds)
     open_codes = (Status.NOT_RUN.code, Status.FAILED.code)
-    for index, record in placed(reader.records(), grid, configuration["constants"]):
+    for index, record in placed(directory.records(reader), grid, configuration):
         if flat[index] not in open_codes:
             continue
         flat[index] = record["status"]

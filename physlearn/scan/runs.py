@@ -16,7 +16,7 @@ import numpy as np
 
 from physlearn.inputs import InputError, reject
 from physlearn.results import Status
-from physlearn.scan.dataset import Table, attributes, restricted
+from physlearn.scan.dataset import Table, attributes, check_measure, restricted
 from physlearn.scan.directory import Directory, damage
 from physlearn.scan.dispatch import Dispatch
 from physlearn.scan.grid import single_names
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 # So many failures and nothing else: the run stops, since the rest would fail too.
 _HOPELESS = 10
 # Seconds between two looks at what other processes have finished in the same directory.
-_LOOK = 2.0
+_LOOK = 0.5
 
 
 class TaskWarning(RuntimeWarning):
@@ -58,6 +58,8 @@ class Run:
         self._configuration = plain(scan.configuration)
         self._start = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
         self._is_over = False
+        self._kinds: set[Any] = set()
+        self._found: set[str] = set()
         self._failed = self._succeeded = 0
         self._first = ""
 
@@ -108,16 +110,21 @@ class Run:
 
     def _entries(self, bar: Any) -> Iterator[Entry]:
         """The tasks, made when they are needed, and looked at once more: another process may have done them."""
+        bar.update(self.look())
         looked = time.monotonic()
-        for index in self.scan.grid.order(self.shard, backwards=self._backwards()):
+        for index in self._order():
             if time.monotonic() - looked > _LOOK:
                 bar.update(self.look())
                 looked = time.monotonic()
             if not self.done[index]:
                 yield self.scan.entry(index)
 
-    def _backwards(self) -> bool:
-        return False
+    def _order(self) -> Iterator[int]:
+        """The tasks in the grid's order, after a small one, which tells at once whether tasks work."""
+        probe = self.scan.grid.probe() if self.shard is None and not self.done.any() else None
+        if probe is not None:
+            yield probe
+        yield from (index for index in self.scan.grid.order(self.shard) if index != probe)
 
     def _keeping(self, n_workers: int) -> contextlib.AbstractContextManager[None]:
         """Where what tasks answer is kept, open while they run on so many workers."""
@@ -130,21 +137,37 @@ class Run:
     def _take(self, entry: Entry, outcome: Outcome) -> None:
         if outcome.is_refusal:
             raise InputError(f"{outcome.error} (at {entry.place})")
-        self._keep(entry, outcome)
+        try:
+            self._keep(entry, outcome)
+        except TaskError as error:  # a value of another shape than elsewhere
+            outcome = Outcome(entry.index, Status.FAILED.code, seconds=outcome.seconds, error=str(error))
+            self._keep(entry, outcome)
         if outcome.status == Status.FAILED.code:
             self._failed += 1
             self._first = self._first or f"at {entry.place}: {outcome.error}"
-            if self._failed >= _HOPELESS and not self._succeeded:
+            if self._failed >= _HOPELESS and not self.done.any():
                 raise TaskError(f"all of the first {self._failed} tasks failed, the first one {self._first}")
         else:
             self._succeeded += 1
             self.done[entry.index] = True
+            self._check_measure(entry, outcome)
+
+    def _check_measure(self, entry: Entry, outcome: Outcome) -> None:
+        """As soon as every object of an axis has had a task: is what is to be measured among the answers?"""
+        objects = {name: along for name, along in self.scan.axes.items() if isinstance(along, Mapping)}
+        n_kinds = math.prod(map(len, objects.values()))
+        if self.scan.measure is None or len(self._kinds) == n_kinds:
+            return
+        self._kinds.add(tuple(entry.address[name] for name in objects))
+        self._found |= set(outcome.values)
+        if len(self._kinds) == n_kinds:
+            check_measure(self.scan.measure, self._found)
 
     def _tell(self) -> None:
         if not self._failed:
             return
         n = self._failed + self._succeeded
-        if not self._succeeded:
+        if not self.done.any():
             which = "the task" if n == 1 else f"all {n} tasks"
             raise TaskError(f"{which} failed{'' if n == 1 else ', the first one'} {self._first}")
         which = "1 task" if self._failed == 1 else f"{self._failed} tasks"
@@ -162,6 +185,7 @@ class DirectoryRun(Run):
         super().__init__(scan, shard)
         self._directory = Directory(out)
         self._reader = Reader(out)
+        self._n_dims: dict[str, int] = {}
         self._writer: Writer | None = None
 
     def check(self) -> None:
@@ -195,29 +219,29 @@ class DirectoryRun(Run):
         return restricted(dataset, self._configuration)
 
     def _current(self) -> "xarray.Dataset | None":
-        """``result.nc``, if it was made of all that the journals hold."""
-        path = self._directory.result
+        """``result.nc``, if it was made of all that the journals hold now."""
         try:
-            made = path.stat().st_mtime_ns
-            if any(journal.stat().st_mtime_ns >= made for journal in (path.parent / "journal").iterdir()):
-                return None
-            dataset = read(path)
-            there = json.loads(dataset.attrs["configuration"])
+            dataset = read(self._directory.result)
+            there = json.loads(dataset.attrs["configuration"]), json.loads(dataset.attrs["journals"])
         except (OSError, KeyError, ValueError):  # InputError is one: a damaged file is made anew
             return None
-        return dataset if there == self._configuration else None
+        return dataset if there == (self._configuration, self._directory.sizes()) else None
 
     def look(self) -> int:
         but = None if self._writer is None else self._writer.path
-        found = self._directory.finished(self.scan.grid, self._configuration["constants"], self._reader, but)
+        found = self._directory.finished(self.scan.grid, self._configuration, self._reader, but)
         new = int(np.count_nonzero(~self.done[np.unique(found)]))
         self.done[found] = True
         return new
 
-    def _backwards(self) -> bool:
-        """Two processes in one directory meet in the middle."""
-        but = None if self._writer is None else self._writer.path
-        return len(self._reader.living(but)) % 2 == 1
+    def _order(self) -> Iterator[int]:
+        """Of several processes in one directory, the later ones go at random, so that they seldom meet."""
+        assert self._writer is not None
+        name = self._writer.path.name
+        if any(other < name for other in self._reader.living(self._writer.path)):
+            order = np.fromiter(self.scan.grid.order(self.shard), dtype=np.int64)
+            return iter(np.random.default_rng(list(name.encode())).permutation(order).tolist())
+        return super()._order()
 
     @contextlib.contextmanager
     def _keeping(self, n_workers: int) -> Iterator[None]:
@@ -231,9 +255,19 @@ class DirectoryRun(Run):
                 self._writer.close(str(error) or type(error).__name__)
             raise
         self._writer.close("out of time" if self._is_over else "finished")
+        with contextlib.suppress(OSError):
+            (self._directory.path / "under-way").rmdir()
+        if not self._writer.path.exists():
+            raise reject(
+                "out", str(self._directory.path), "a directory that stays where it is while a scan runs"
+            )
 
     def _keep(self, entry: Entry, outcome: Outcome) -> None:
         assert self._writer is not None
+        for name, value in outcome.values.items():
+            n_dims = self._n_dims.setdefault(name, np.ndim(value))
+            if n_dims != np.ndim(value):
+                raise TaskError(f"{name} has {np.ndim(value)} dimensions here and {n_dims} elsewhere.")
         self._writer.put(entry, outcome)
         if outcome.checkpoint:
             Path(outcome.checkpoint).unlink(missing_ok=True)

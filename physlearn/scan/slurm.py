@@ -33,6 +33,7 @@ _FINISH = """\
 #SBATCH --time={time}
 #SBATCH --output={name}-finish-%j.log
 set -eu
+export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 srun {command} \\
     --jobs "$SLURM_CPUS_PER_TASK" --max-runtime {runtime} --no-progress
 """
@@ -65,14 +66,15 @@ def job_script(
     """
     integer("shards", shards, at_least=1, at_most=100_000)
     integer("cpus", cpus, at_least=1, at_most=1024)
-    if not memory[:-1].isdigit() or memory[-1:] not in "KMGT":
+    if not (memory[:-1].isascii() and memory[:-1].isdecimal()) or memory[-1:] not in tuple("KMGT"):
         raise reject("memory", memory, "a number with K, M, G or T, such as 4G")
-    # Two minutes before the end of the job nothing new is begun; short jobs keep half of their time.
+    # Five minutes before the end of the job nothing new is begun; short jobs keep half of their time.
     total = seconds(time)
+    name = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name)
     fields = {
         "what": f"The study {name}",
         "command": shlex.join(command),
-        "name": "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in name),
+        "name": name,
         "shards": shards,
         "cpus": cpus,
         "memory": memory,
@@ -86,10 +88,14 @@ def seconds(time: str) -> int:
     """Slurm's [days-]hours:minutes:seconds in seconds."""
     days, dash, clock = time.rpartition("-")
     parts = clock.split(":")
-    if len(parts) != 3 or not all(part.isdigit() for part in [*parts, *([days] if dash else [])]):
+    if len(parts) != 3 or not all(map(_is_number, [*parts, *([days] if dash else [])])):
         raise InputError(f"time: got {time}; allowed: HH:MM:SS or D-HH:MM:SS.")
     hours, minutes, rest = map(int, parts)
     total = ((int(days or 0) * 24 + hours) * 60 + minutes) * 60 + rest
     if total == 0 or minutes > 59 or rest > 59:
         raise reject("time", time, "a time above zero, as HH:MM:SS or D-HH:MM:SS")
     return total
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal()

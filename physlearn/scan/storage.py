@@ -2,7 +2,9 @@
 
 import contextlib
 import dataclasses
+import functools
 import hashlib
+import json
 import os
 import platform
 import threading
@@ -37,8 +39,8 @@ def write_text(text: str, path: str | Path) -> Path:
 
 
 @contextlib.contextmanager
-def replacing(path: str | Path) -> Iterator[Path]:
-    """A temporary file that takes the place of `path` at the end, if nothing was raised."""
+def replacing(path: str | Path, *, sync: bool = True) -> Iterator[Path]:
+    """A temporary file that takes the place of `path` at the end, if nothing was raised; on the disk, if `sync`."""
     path = Path(path)
     # Hosts may share a folder, and threads a process.
     owner = f"{platform.node()}.{os.getpid()}.{threading.get_ident()}"
@@ -46,6 +48,9 @@ def replacing(path: str | Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
+        if sync:
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
         os.replace(temporary, path)
     finally:
         with contextlib.suppress(OSError):
@@ -100,26 +105,38 @@ def provenance() -> dict[str, str]:
     }
 
 
-def describe(value: Any) -> Any:
+def describe(value: Any, _above: tuple[int, ...] = ()) -> Any:
     """`value` as plain data for JSON: dataclasses as tables with a class, functions by their names."""
-    if isinstance(value, np.generic):
-        return value.item()
+    if isinstance(value, (np.generic, np.ndarray)) and value.ndim == 0:
+        value = value.item()
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
+    if id(value) in _above:
+        return "..."
+    above = (*_above, id(value))
     if isinstance(value, Mapping):
-        return {str(key): describe(item) for key, item in value.items()}
+        return {
+            key if isinstance(key, str) else f"<{key!r}>": describe(item, above)
+            for key, item in value.items()
+        }
     if isinstance(value, np.ndarray) and value.size > _LARGE:
         digest = hashlib.blake2b(np.ascontiguousarray(value).tobytes(), digest_size=16).hexdigest()
         return {"array": str(value.dtype), "shape": list(value.shape), "digest": digest}
     if isinstance(value, (list, tuple, np.ndarray)):
-        return [describe(item) for item in value]
+        return [describe(item, above) for item in value]
+    if isinstance(value, (set, frozenset)):
+        return {"set": sorted(json.dumps(describe(item, above)) for item in value)}
+    name = f"{type(value).__module__}.{type(value).__qualname__}"
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        fields = {item.name: describe(getattr(value, item.name)) for item in dataclasses.fields(value)}
+        fields = {item.name: describe(getattr(value, item.name), above) for item in dataclasses.fields(value)}
         return {"class": type(value).__name__, **fields}
-    if callable(value):
+    if isinstance(value, functools.partial):
+        parts = {"function": value.func, "arguments": value.args, "keywords": value.keywords}
+        return {"class": name, **describe(parts, above)}
+    if callable(value) and hasattr(value, "__qualname__"):
         return f"{value.__module__}.{value.__qualname__}"
     if hasattr(value, "__dict__"):  # not its repr, which may hold an address
-        return {"class": type(value).__name__, **describe(vars(value))}
+        return {"class": type(value).__name__, **describe(vars(value), above)}
     return repr(value)
 
 

@@ -17,13 +17,17 @@ import numpy as np
 from physlearn.inputs import InputError, choice, integer, number, reject
 from physlearn.models import Model
 from physlearn.results import SaddlePoint, Status
+from physlearn.scan.dataset import check_measure
+from physlearn.scan.directory import Directory
 from physlearn.scan.engine import Scan
 from physlearn.scan.figures import check_figure
+from physlearn.scan.journal import Reader
 from physlearn.scan.names import call, construct, resolve
 from physlearn.scan.refine import refine
 from physlearn.scan.schema import MOST_POINTS, REQUIRED, axis_values, by_name, check_keys, only, overridden
 from physlearn.scan.storage import write, write_text
-from physlearn.scan.tasks import Entry, Setting, TaskError, run_entry, single_threaded
+from physlearn.scan.tasks import Entry, Setting, run_entry
+from physlearn.scan.threads import single_threaded
 from physlearn.scan.variables import OUTCOMES, annotate
 from physlearn.solvers import Solver
 
@@ -58,7 +62,10 @@ class Study:
         path = _find(source)
         try:
             content = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except (
+            ValueError,
+            RecursionError,
+        ) as error:  # tomllib's own, bad UTF-8, and integers of too many digits
             raise reject("study", str(path), f"a TOML file that can be read ({error})") from error
         except OSError as error:
             raise reject("study", str(path), f"a TOML file that can be read ({error.strerror})") from error
@@ -226,25 +233,32 @@ class Study:
             if name not in ("alpha", "N", "solver") and (names is None or name in names):
                 raise reject(f"axes.{name}", list(values), f"alpha and N alone in a study with [{key}]")
 
-    def check_measure(self) -> None:
-        """Run every solver's smallest point; raise an `InputError` for an observable that none has."""
+    def check_measure(self, out: str | Path | None = None) -> None:
+        """Raise an `InputError` for an observable that no solver has.
+
+        What solvers have is seen from a finished task in the directory `out`, or else from their smallest one. Where
+        that fails, as others may not, nothing is known and nothing refused.
+        """
         scan = self.scan
-        smallest = {name: min(values) for name, values in scan.axes.items() if name != "solver"}
-        setting = Setting(scan.task, scan.seed)
         found: set[str] = set()
-        for name, solver in self.solvers.items():
+        unseen = dict(self.solvers)
+        if out is not None:
+            for record in Reader(Path(out)).records():
+                if record["status"] != Status.FAILED.code:
+                    found |= set(record["values"])
+                    unseen.pop(record["point"].get("solver"), None)
+        smallest = {name: min(values) for name, values in scan.axes.items() if name != "solver"}
+        for name, solver in unseen.items():
             address = {"solver": name, **smallest}
-            point = {**scan.constants, **smallest, "solver": solver}
-            entry = Entry(0, point, address, 0, tuple(address))
+            entry = Entry(0, {**scan.constants, **smallest, "solver": solver}, address, 0, tuple(address))
             with single_threaded():
-                outcome = run_entry(setting, entry)
+                outcome = run_entry(Setting(scan.task, scan.seed), entry)
+            if outcome.is_refusal:
+                raise InputError(f"{outcome.error} (at {entry.place})")
             if outcome.error:
-                error = f"{outcome.error} (at {entry.place})"
-                raise InputError(error) if outcome.is_refusal else TaskError(f"the task failed: {error}")
+                return
             found |= set(outcome.values)
-        for name in self.configuration["measure"]:
-            if name not in found:
-                raise reject("measure", name, "one of " + ", ".join(sorted(found)))
+        check_measure(self.configuration["measure"], found)
 
     def run(
         self, out: str | Path, n_jobs: int | None = 1, max_runtime: float | None = None, **options: Any
@@ -258,9 +272,10 @@ class Study:
         out = Path(out)
         # What is wrong with the directory or the theory is found before the long run.
         self.scan.check_directory(out)
+        stop = math.inf if max_runtime is None else time.monotonic() + max_runtime
         theory = self.theory()
-        self.check_measure()
-        result = self._simulate(out, n_jobs, max_runtime, **options)
+        self.check_measure(out)
+        result = self._simulate(out, n_jobs, stop, **options)
         files = {"result": out / "result.nc", "study": write_text(self.to_json(), out / "study.json")}
         if options.get("shard") is not None:
             return files
@@ -272,32 +287,32 @@ class Study:
             files["finite_size"] = write(finite_size, out / "finite_size.nc")
         return files
 
-    def _simulate(
-        self, out: Path, n_jobs: int | None, max_runtime: float | None, **options: Any
-    ) -> "xarray.Dataset":
-        """The scan, then the points that its refinement adds, round by round."""
-        stop = math.inf if max_runtime is None else time.monotonic() + max_runtime
-        if n_jobs == -1 and max_runtime is None and options.get("shard") is None:
+    def _simulate(self, out: Path, n_jobs: int | None, stop: float, **options: Any) -> "xarray.Dataset":
+        """The scan, then the points that its refinement adds, round by round, then those of earlier refinements."""
+
+        def run(scan: Scan) -> "xarray.Dataset":
+            left = None if stop == math.inf else max(0.0, stop - time.monotonic())
+            return scan.run(out, n_jobs, left, **options)
+
+        scan, is_whole = self.scan, options.get("shard") is None
+        if n_jobs == -1 and stop == math.inf and is_whole:
             # Starting workers takes longer than a small study; what is left after a second goes to them.
-            self.scan.run(out, 1, 1.0, progress=False)
-        scan = self.scan
-        result = scan.run(out, n_jobs, max_runtime, **options)
+            scan.run(out, 1, 1.0, progress=False)
+        result = run(scan)
         entry = dict(self.configuration.get("refine", {}))
-        if options.get("shard") is not None or not entry:
-            return result
         rounds, solver = entry.pop("rounds", 3), entry.pop("solver", None)
         chosen = {"solver": solver} if "solver" in result.dims and solver else None
-        for _ in range(rounds):
+        for _ in range(rounds if entry and is_whole else 0):
             if (result["status"] == Status.NOT_RUN.code).any():
-                break
+                return result
             points = refine(result, **entry, select=chosen)
             if not points:
                 break
             scan = scan.with_points(points)
-            result = scan.run(
-                out, n_jobs, None if stop == math.inf else max(0.0, stop - time.monotonic()), **options
-            )
-        return result
+            result = run(scan)
+        # They are the same, unless the study has grown since.
+        earlier = scan.with_points(Directory(out).extra(scan.axes)) if entry and is_whole else scan
+        return result if earlier == scan else run(earlier)
 
     def to_json(self) -> str:
         """Name, profile and configuration, for whoever reads the data later."""

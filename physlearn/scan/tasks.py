@@ -1,7 +1,9 @@
 """What happens where a task runs: one thread, its own streams, checkpoints, and failures that become values."""
 
 import contextlib
+import copy
 import inspect
+import itertools
 import os
 import pickle
 import sys
@@ -17,11 +19,14 @@ import numpy as np
 
 from physlearn.inputs import InputError
 from physlearn.random import Streams, point_hash, streams
-from physlearn.results import Status, as_variables
+from physlearn.results import Status, value_and_error
 from physlearn.scan.storage import replacing
 from physlearn.scan.threads import single_threaded
 
 Task = Callable[..., Any]
+
+# A chunk begins no further task after so many seconds: those that are finished are handed over.
+_PATIENCE = 0.3
 
 
 class TaskError(RuntimeError):
@@ -103,8 +108,8 @@ class Setting:
     seed : int
     deadline : float
         Time (of the clock on the wall) after which nothing is begun, and long tasks stop at their next checkpoint.
-    checkpoints : str or None
-        Folder of the checkpoints.
+    directory : str or None
+        That of the run, where it can be seen from here: long tasks keep their checkpoints there.
     checkpoint_every : float
         Seconds between two of them.
     coordinator : int
@@ -114,19 +119,76 @@ class Setting:
     task: Task
     seed: int
     deadline: float = np.inf
-    checkpoints: str | None = None
+    directory: str | None = None
     checkpoint_every: float = 30.0
     coordinator: int = 0
 
 
-def run_chunk(setting: Setting, entries: Sequence[Entry]) -> list[Outcome]:
-    """Several tasks, one after the other; none that begins after the deadline."""
+def run_chunk(setting: Setting, entries: Sequence[Entry], name: str = "") -> list[Outcome]:
+    """Tasks one after the other, until the deadline, or until they take longer than it was thought.
+
+    A worker keeps notes, called `name`, of the tasks that it begins. Where they say that two workers have died of the
+    same one, it has failed: an engine that tries again by itself might try for ever.
+    """
     _end_with(setting.coordinator)
-    with single_threaded():
-        return [
-            run_entry(setting, entry) if time.time() < setting.deadline else Outcome(entry.index, None)
-            for entry in entries
-        ]
+    begin = time.monotonic()
+    outcomes: list[Outcome] = []
+    with single_threaded(), _Notes(setting, name) as notes:
+        for entry in entries:
+            if outcomes and time.monotonic() - begin > _PATIENCE:
+                break
+            if time.time() >= setting.deadline:
+                outcomes.append(Outcome(entry.index, None))
+            elif notes.has_killed(entry):
+                outcomes.append(dead(entry))
+            else:
+                notes.begin(entry)
+                outcomes.append(run_entry(setting, entry))
+    return outcomes
+
+
+class _Notes:
+    """Which tasks of a chunk have been begun, try by try, where a worker sees the run's directory."""
+
+    def __init__(self, setting: Setting, name: str) -> None:
+        self._path = None
+        if name and setting.directory is not None and os.getpid() != setting.coordinator:
+            self._path = Path(setting.directory, "under-way", name)
+        self._before: list[str] = []
+        self._file: Any = None
+
+    def __enter__(self) -> "_Notes":
+        if self._path is not None:
+            with contextlib.suppress(OSError):
+                self._path.parent.mkdir(exist_ok=True)
+                self._file = self._path.open("a+b", buffering=0)
+                self._file.seek(0)
+                self._before = self._file.read().decode().split()
+                self._file.write(b"- ")
+        return self
+
+    def begin(self, entry: Entry) -> None:
+        """Note down that a task begins."""
+        if self._file is not None:
+            with contextlib.suppress(OSError):
+                self._file.write(b"%d " % entry.index)
+
+    def has_killed(self, entry: Entry) -> bool:
+        """Whether two tries have ended with it."""
+        ends = [here for here, after in itertools.pairwise([*self._before, "-"]) if after == "-"]
+        return ends.count(str(entry.index)) >= 2
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            with contextlib.suppress(OSError):
+                self._file.close()
+                self._path.unlink()  # type: ignore[union-attr]
+
+
+def dead(entry: Entry) -> Outcome:
+    """What is said of a task that kills its workers."""
+    reason = "its worker process died twice, perhaps for want of memory"
+    return Outcome(entry.index, Status.FAILED.code, error=reason)
 
 
 def run_entry(setting: Setting, entry: Entry) -> Outcome:
@@ -138,7 +200,9 @@ def run_entry(setting: Setting, entry: Entry) -> Outcome:
         if values is None:
             return Outcome(entry.index, None)
         values, code = _checked(values, entry.address)
-    except Exception as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # also SystemExit: a task does not end the others
         sentence = (
             str(error) if isinstance(error, (InputError, TaskError)) else f"{type(error).__name__}: {error}"
         )
@@ -153,14 +217,40 @@ def run_entry(setting: Setting, entry: Entry) -> Outcome:
     return Outcome(entry.index, code, values, time.perf_counter() - begin, checkpoint=checkpoint)
 
 
+def shielded(value: Any) -> Any:
+    """`value` such that what a task does to it is not seen by the next one: containers are copied, arrays read-only."""
+    if isinstance(value, np.ndarray):
+        view = value.view()
+        view.flags.writeable = False
+        return view
+    if type(value) in (dict, list, tuple, set):
+        items = value.items() if isinstance(value, dict) else value
+        return (
+            type(value)(map(shielded, items))
+            if not isinstance(value, dict)
+            else {k: shielded(v) for k, v in items}
+        )
+    if value is None or isinstance(value, (int, float, str, bytes, np.generic)) or callable(value):
+        return value
+    parameters = getattr(type(value), "__dataclass_params__", None)
+    if parameters is not None and parameters.frozen:
+        return value
+    try:
+        return copy.deepcopy(value)
+    except Exception:  # what can't be copied is shared
+        return value
+
+
 def _advance(setting: Setting, entry: Entry, random: Streams) -> tuple[Mapping[str, Any] | None, str]:
     """What the task answers, None if it was stopped; and the checkpoint that it went on from or left behind."""
     task = setting.task
     if not inspect.isgeneratorfunction(task):
-        return task(dict(entry.point), random), ""
-    path = None if setting.checkpoints is None else Path(setting.checkpoints, f"{entry.key}.pickle")
+        return task(shielded(dict(entry.point)), random), ""
+    path = (
+        None if setting.directory is None else Path(setting.directory, "checkpoints", f"{entry.key}.pickle")
+    )
     before = None if path is None else load_checkpoint(path)
-    steps = task(dict(entry.point), random, before)
+    steps = task(shielded(dict(entry.point)), random, before)
     written = time.monotonic()
     is_stored = before is not None
     while True:
@@ -178,8 +268,8 @@ def _advance(setting: Setting, entry: Entry, random: Streams) -> tuple[Mapping[s
 
 
 def store_checkpoint(path: Path, state: Any) -> None:
-    """Pickle `state`; a folder that isn't there or is full costs the checkpoint, not the task."""
-    with contextlib.suppress(OSError), replacing(path) as temporary:
+    """Pickle `state`; a folder that is full, or a state that can't be pickled, costs the checkpoint, not the task."""
+    with contextlib.suppress(Exception), replacing(path, sync=False) as temporary:
         temporary.write_bytes(pickle.dumps((_version(), state), protocol=pickle.HIGHEST_PROTOCOL))
 
 
@@ -202,18 +292,44 @@ def _checked(values: Any, address: Mapping[str, Any]) -> tuple[dict[str, Any], i
     """The values of a task as floats and arrays of floats, estimates with their errors; and the status' code."""
     if not isinstance(values, Mapping):
         raise TaskError(f"the task returned {values!r:.60}; a table of names and numbers is allowed.")
-    status = values.get("status", Status.DONE)
     checked: dict[str, Any] = {}
-    for name, value in as_variables({key: item for key, item in values.items() if key != "status"}).items():
-        try:
-            array = np.asarray(value, dtype=np.float64)
-        except (TypeError, ValueError):
-            raise TaskError(f"{name} is {value!r:.60}; a number or an array of numbers is allowed.") from None
+    for name, value in values.items():
+        if name == "status":
+            continue
         if not isinstance(name, str) or not name.isidentifier() or name in ("instance", *address):
             allowed = "an identifier that is not the name of an axis or a constant is allowed"
             raise TaskError(f"a value is called {name!r:.60}; {allowed}.")
-        checked[name] = array if array.ndim else float(array)
-    return checked, status.code if isinstance(status, Status) else Status.from_code(status).code
+        mean, error = value_and_error(value)
+        checked[name] = _number(name, mean)
+        if error is not None:
+            if f"{name}_error" in values:
+                raise TaskError(
+                    f"{name} is an estimate, and {name}_error is there too; one of them is allowed."
+                )
+            checked[f"{name}_error"] = _number(f"{name}_error", error)
+    return checked, _code(values.get("status", Status.DONE))
+
+
+def _number(name: str, value: Any) -> Any:
+    try:
+        array = np.asarray(value)
+    except (TypeError, ValueError):
+        array = np.empty(0, dtype=object)
+    if array.dtype.kind not in "biuf" or isinstance(value, np.ma.MaskedArray):
+        raise TaskError(f"{name} is {value!r:.60}; a real number or an array of them is allowed.")
+    return array.astype(np.float64) if array.ndim else float(array)
+
+
+def _code(status: Any) -> int:
+    """The code of a status that a task may end with."""
+    open_ones = (Status.NOT_RUN, Status.NOT_PLANNED, Status.FAILED)
+    codes = {item.code: item for item in Status if item not in open_ones}
+    if isinstance(status, Status):
+        status = status.code
+    if isinstance(status, bool) or not isinstance(status, (int, np.integer)) or int(status) not in codes:
+        allowed = ", ".join(item.name for item in codes.values())
+        raise TaskError(f"the task ended with the status {status!r:.40}; one of {allowed} is allowed.")
+    return int(status)
 
 
 _watched: set[int] = set()

@@ -471,7 +471,7 @@ def test_a_failed_task_is_told_and_the_exit_code_says_so(tmp_path, monkeypatch, 
 
     original = tasks.sweeps
     path, out = written(tmp_path), tmp_path / "out"
-    monkeypatch.setattr(Study, "check_measure", lambda self: None)
+    monkeypatch.setattr(Study, "check_measure", lambda self, out: None)
     monkeypatch.setattr(tasks, "sweeps", fails)
     assert run(path, "--jobs", 1, "--out", out) == 1
     told = capsys.readouterr()
@@ -543,3 +543,83 @@ def test_a_refined_study_adds_points_where_the_rate_crosses(tmp_path):
     assert run(path, "--jobs", 1, "--out", out) == 0
     xarray.testing.assert_identical(read(out / "result.nc").drop_attrs(), result.drop_attrs())
     assert sum(len(file.read_text().splitlines()) for file in (out / "journal").iterdir()) == n_lines
+
+
+def test_a_refined_study_that_grows_keeps_its_points(tmp_path):
+    text = STUDY.replace("instances = 3", "instances = 20").replace(
+        "alpha = [0.5, 2.0]", "alpha = [0.5, 1.1, 2.0]"
+    )
+    text = text.replace('"solved", ', '"recovered", ').replace(
+        'variable = "solved"', 'variable = "recovered"'
+    )
+    text += '\n[refine]\nvariable = "recovered"\nrounds = 1\nresolution = 0.05\n'
+    out = tmp_path / "out"
+    assert run(written(tmp_path, text), "--jobs", 1, "--out", out) == 0
+    before = read(out / "result.nc")
+    assert before.sizes["alpha"] > 3
+    assert (
+        run(written(tmp_path, text.replace("instances = 20", "instances = 26")), "--jobs", 1, "--out", out)
+        == 0
+    )
+    after = read(out / "result.nc")
+    planned = before["status"] != Status.NOT_PLANNED.code
+    old = after.sel(alpha=before["alpha"], N=before["N"]).isel(instance=slice(0, 20))
+    for name in ("energy", "recovered", "status"):
+        assert old[name].where(planned).equals(before[name].where(planned))
+    # Refined points, too, have the new instances.
+    new = after["status"].sel(alpha=before["alpha"], N=before["N"])
+    assert (new.where(planned.isel(instance=0, drop=True), Status.SOLVED.code) == Status.SOLVED.code).all()
+
+
+def test_a_resumed_study_does_not_try_its_solvers_again(tmp_path, monkeypatch):
+    path, out = written(tmp_path), tmp_path / "out"
+    assert run(path, "--jobs", 1, "--out", out) == 0
+    monkeypatch.setattr("physlearn.scan.study.run_entry", None)
+    assert run(path, "--jobs", 1, "--out", out) == 0
+
+
+def test_a_run_that_is_out_of_time_has_an_exit_code_of_its_own(tmp_path, capsys):
+    path, out = written(tmp_path), tmp_path / "out"
+    assert run(path, "--jobs", 1, "--out", out, "--max-runtime", 0) == 3
+    assert "NOT_RUN 12" in capsys.readouterr().out
+    assert run(path, "--jobs", 1, "--out", out, "--max-runtime", 0, "--shard", "1/2") == 3
+    assert run(path, "--jobs", 1, "--out", out) == 0
+
+
+@pytest.mark.parametrize("text", ["seed = " + "1" * 5000, "seed = " + "[" * 5000], ids=["digits", "depth"])
+def test_files_that_no_parser_takes_get_one_sentence(tmp_path, capsys, text):
+    assert run(written(tmp_path, text)) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("physlearn: study: got ")
+    assert told.count("\n") == 1
+
+
+def test_letters_that_a_terminal_does_not_know_are_no_error(tmp_path):
+    path = written(tmp_path, STUDY.replace("Is a small", "Läuft a small"))
+    command = [sys.executable, "-m", "physlearn", "scan", str(path), "--jobs", "1"]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "L\\xe4uft" in done.stdout
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no full device here")
+def test_output_that_cannot_be_written_is_told():
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "physlearn", "list"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "physlearn: the system says: No space left on device\n"
+
+
+def test_job_scripts_hold_no_lines_of_others(tmp_path, capsys):
+    folder = tmp_path / "two\nrm -rf lines"
+    folder.mkdir()
+    (folder / "study.toml").write_text(STUDY)
+    assert run("slurm", folder, "--out", "out") == 0
+    script = capsys.readouterr().out
+    assert "# The study two-rm--rf-lines in 20 shards" in script
+    checked = subprocess.run(["bash", "-n"], input=script, capture_output=True, text=True, check=False)
+    assert (checked.returncode, checked.stderr) == (0, "")
+    assert run("slurm", folder, "--memory", "\u00b2G") == 2
+    assert run("slurm", folder, "--time", "0\u00b2:00:00") == 2

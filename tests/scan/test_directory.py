@@ -117,11 +117,18 @@ def test_a_journal_without_its_manifest_is_not_mixed_with_another_scan(tmp_path)
         scan(seed=8).run(tmp_path)
 
 
-def test_lost_arrays_are_named(tmp_path):
-    scan(large).run(tmp_path)
-    next((tmp_path / "arrays").rglob("*.npz")).write_bytes(b"")
-    with pytest.raises(InputError, match=r"^out: got .*; allowed: the arrays that a journal names"):
-        Directory(tmp_path).rebuild()
+def test_a_task_whose_arrays_are_lost_is_done_again(tmp_path):
+    expected = scan(large).run(tmp_path)
+    first, second = list((tmp_path / "arrays").rglob("*.npz"))[:2]
+    first.write_bytes(b"")
+    second.unlink()
+    rebuilt = Directory(tmp_path).rebuild()
+    assert int((rebuilt["status"] == Status.NOT_RUN.code).sum()) == 2
+    assert "and 1 more can't be read" in rebuilt.attrs["damaged"]
+    with pytest.warns(
+        TaskWarning, match=r"arrays/.*npz and 1 more can't be read: its task counts as not done"
+    ):
+        assert_same(scan(large).run(tmp_path), expected)
 
 
 # A directory on a disk of its own: root only, and not in every container.
@@ -181,9 +188,8 @@ def test_a_full_disk_is_told_in_a_sentence_and_nothing_is_lost(tmp_path, task, i
         root=str(ROOT), tests=str(ROOT / "tests"), task=task, instances=instances, filling=size * 800
     )
     told = on_a_small_disk(tmp_path, f"{size}k", program)
-    assert told.startswith(
-        "out: got 'out'; allowed: a directory that can be written, on a disk with room (No space"
-    )
+    assert told.startswith("out: got ")
+    assert "; allowed: a directory that can be written, on a disk with room (No space" in told
     assert told.count("\n") == 1
 
 
@@ -377,7 +383,7 @@ def test_solvers_go_on_from_checkpoints_to_the_same_end(tmp_path):
         solve_task, {"solver": solvers, "N": [15]}, {"model": Perceptron(1.0, rule=Teacher())}, 1, 5
     )
     # A deadline that is over: every call advances by one sweep, to the next checkpoint.
-    setting = Setting(solve_task, 5, deadline=0.0, checkpoints=str(tmp_path), checkpoint_every=np.inf)
+    setting = Setting(solve_task, 5, deadline=0.0, directory=str(tmp_path), checkpoint_every=np.inf)
     for index in solving.grid.order():
         entry, n_calls = solving.entry(index), 1
         whole = run_entry(Setting(solve_task, 5), entry)
@@ -451,12 +457,13 @@ def test_runs_of_different_grids_are_merged(tmp_path):
     scan(axes={"alpha": [0.5, 1.0], "N": [5]}, instances=2).run(tmp_path / "a")
     scan(axes={"alpha": [1.5, 1.0], "N": [5, 9]}).run(tmp_path / "b")
     data = merge([tmp_path / "a", tmp_path / "b"], tmp_path / "c")
-    assert data["alpha"].values.tolist() == [0.5, 1.0, 1.5]
+    assert sorted(data["alpha"].values) == [0.5, 1.0, 1.5]
     done = data["status"] == Status.DONE.code
     whole = scan().run()
     assert (data["product"] == whole["product"]).where(done, True).all()
     assert int(done.sum()) == 2 * 2 * 3 + 2
-    assert progress(tmp_path / "c").n_done == 14
+    # What neither of them asked for is not asked for now.
+    assert (progress(tmp_path / "c").n_done, progress(tmp_path / "c").n_tasks) == (14, 15)
 
 
 def test_a_constant_of_one_directory_is_an_axis_of_the_other(tmp_path):
