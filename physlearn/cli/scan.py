@@ -24,13 +24,18 @@ Run a study: simulate every point, compute the theory, print a table, write data
 The same command again keeps what is finished, and a study that has grown keeps it too."""
 
 
+_EPILOG = """\
+exit codes: 0 done, 1 some tasks failed, 2 bad input, 3 out of time, 130 or 143 stopped
+see also: """ + ", ".join(f"physlearn scan {verb} --help" for verb in VERBS)
+
+
 def add_parsers(commands: Any) -> None:
     """Add the commands to the parsers of ``physlearn``."""
     scan = commands.add_parser(
         "scan",
         help="run a study: simulation, theory, table and figure",
         description=_SCAN,
-        epilog="see also: " + ", ".join(f"physlearn scan {verb} --help" for verb in VERBS),
+        epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _add_study(scan)
