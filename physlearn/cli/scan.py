@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import os
+import re
 import signal
 import sys
 import threading
@@ -194,6 +195,8 @@ def _engine(name: str | None, scheduler: str | None, jobs: int) -> Iterator[int 
             with _deaf_children():
                 cluster = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)
             scheduler = stack.enter_context(cluster)
+        elif not re.fullmatch(r"(\w+://)?[^/\s]+:\d+", scheduler):
+            raise reject("--scheduler", scheduler, "an address such as tcp://127.0.0.1:8786")
         try:
             client = Client(scheduler, timeout=10)
         except (OSError, ValueError, TypeError) as error:

@@ -39,6 +39,10 @@ class Table:
 
     def put(self, index: int, status: int, values: Mapping[str, Any]) -> None:
         """Fill in what a task has answered; arrays of one name that differ in length are padded with NaN."""
+        for name, value in values.items():
+            if name in self._values and self._values[name].ndim != np.ndim(value) + 1:
+                n_dims = self._values[name].ndim - 1
+                raise TaskError(f"{name} has {np.ndim(value)} dimensions here and {n_dims} elsewhere.")
         self._flat[index] = status
         for name, value in values.items():
             self._found.add(name)
@@ -51,9 +55,6 @@ class Table:
             value = np.asarray(value, dtype=np.float64)
             if there is None:
                 there = self._values[name] = np.full((self._flat.size, *value.shape), np.nan)
-            if there.ndim != value.ndim + 1:
-                self._flat[index] = Status.NOT_RUN.code
-                raise TaskError(f"{name} has {value.ndim} dimensions here and {there.ndim - 1} elsewhere.")
             if any(new > old for new, old in zip(value.shape, there.shape[1:], strict=True)):
                 longer = [(0, max(0, n - m)) for n, m in zip(value.shape, there.shape[1:], strict=True)]
                 there = self._values[name] = np.pad(there, [(0, 0), *longer], constant_values=np.nan)
@@ -75,10 +76,12 @@ class Table:
         """The dataset, with its attributes; axes named in `scalars` are no dimensions."""
         import xarray
 
-        for name in self._asked or () if not self._found else ():  # nothing is finished yet
-            self._values[name] = np.full(self._flat.size, np.nan)
-        if self._asked is not None and self._found:
+        is_open = bool(np.isin(self.status, (Status.NOT_RUN.code, Status.FAILED.code)).any())
+        if self._asked is not None and not is_open:
             check_measure(self._asked, self._found)
+        for name in self._asked or ():  # of a solver, perhaps, of which nothing is finished yet
+            if name not in self._values:
+                self._values[name] = np.full(self._flat.size, np.nan)
         dims = (*self.grid.axes, "instance")
         data: dict[str, tuple] = {}
         for name in sorted(self._values):

@@ -7,7 +7,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile, is_zipfile
@@ -99,9 +99,12 @@ class Directory:
         return manifest
 
     def claim(
-        self, configuration: Mapping[str, Any], known: Mapping[str, dict[str, Any]] | None = None
+        self,
+        configuration: Mapping[str, Any],
+        known: Mapping[str, dict[str, Any]] | None = None,
+        extra: Iterable[dict[str, Any]] = (),
     ) -> None:
-        """Check the directory, and write down in its manifest what is asked for, and objects `known` besides."""
+        """Check the directory, and write down what is asked for; objects `known` and `extra` points besides."""
         configuration = json.loads(json.dumps(configuration))
         manifest = self.check(configuration)
         if manifest is not None and manifest["configuration"] == configuration and not known:
@@ -120,7 +123,7 @@ class Directory:
             merged = dict(manifest["known"])
             for more in (known or {}, tables):
                 merged |= {name: {**merged.get(name, {}), **item} for name, item in more.items()}
-            points = [*manifest["extra"], *named_points(configuration)]
+            points = [*manifest["extra"], *extra, *named_points(configuration)]
             extra = [dict(point) for point in dict.fromkeys(tuple(point.items()) for point in points)]
             content = {**manifest, "known": merged, "extra": extra, "configuration": configuration}
             write_text(json.dumps(content, indent=1) + "\n", self.path / "manifest.json")
@@ -303,7 +306,10 @@ def first_difference(
             return difference(of_there.get(name), of_here.get(name), f"{places[name in of_here]}.{name}")
         old, new = of_there[name], of_here[name]
         if all(are_axes):
-            if isinstance(old, dict) != isinstance(new, dict):
+            kinds = [
+                type(item) if isinstance(item, dict) else isinstance(item[0], str) for item in (old, new)
+            ]
+            if kinds[0] != kinds[1]:
                 return difference(old, new, f"axes.{name}")
             if isinstance(old, dict):
                 old = {**known.get(name, {}), **old}

@@ -77,12 +77,11 @@ class Dispatch:
         def parallel(kind: str) -> Any:
             return joblib.Parallel(n_jobs=self._n_jobs, return_as=kind, batch_size=1, pre_dispatch=ahead)
 
-        try:
-            results = parallel("generator_unordered")(calls)
-        except ValueError:
+        if not joblib.parallel.get_active_backend()[0].supports_return_generator:
             while group := list(itertools.islice(calls, 2 * self.n_workers)):
                 yield from parallel("list")(group)
             return
+        results = parallel("generator_unordered")(calls)
         try:
             yield from results
         finally:
@@ -104,27 +103,22 @@ class Dispatch:
             yield chunk
 
     def _one_by_one(self, entries: list[Entry]) -> Iterator[tuple[Entry, Outcome]]:
-        """Again, those under way when a worker died: the one that kills its worker a second time is to blame."""
-        deaths: dict[int, int] = {}
-        while entries:
-            done = set()
-            try:
-                for entry, outcome in self._run(([entry] for entry in entries), 1):
-                    done.add(entry.index)
-                    yield entry, outcome
-            except Exception as error:
-                if not _is_death(error):
-                    raise
-                for chunk in self._in_flight.values():
-                    for entry in chunk:
-                        deaths[entry.index] = deaths.get(entry.index, 0) + 1
-                        if deaths[entry.index] == 2:
-                            done.add(entry.index)
-                            yield entry, dead(entry)
-                self._in_flight.clear()
-            entries = [entry for entry in entries if entry.index not in done]
-            if time.time() >= self._setting.deadline:
-                return
+        """Again, those under way when a worker died, each alone: one that kills its worker twice more has failed."""
+        for entry in entries:
+            reason = ""
+            for _ in range(2):
+                if time.time() >= self._setting.deadline:
+                    return
+                try:
+                    yield from self._run(iter([[entry]]), 1)
+                    break
+                except Exception as error:
+                    if not _is_death(error):
+                        raise
+                    reason = " ".join(str(error).split())
+                    self._in_flight.clear()
+            else:
+                yield entry, dead(entry, reason)
 
 
 def _numbered(number: int, setting: Setting, entries: list[Entry], name: str) -> tuple[int, list[Outcome]]:

@@ -134,35 +134,17 @@ class Grid:
             chosen = points[where][self.planned[where]].tolist()
             for instance in range(self.instances):
                 # Turned from instance to instance, so that a part does not always have the same points.
-                shift = instance % max(len(chosen), 1) if shard else 0
+                shift = instance * (len(chosen) - 1) % max(len(chosen), 1) if shard else 0
                 for point in itertools.chain(chosen[shift:], chosen[:shift]):
                     if shard is None or rank % shard[1] == shard[0] - 1:
                         yield point * self.shape[-1] + instance
                     rank += 1
 
-    def probe(self) -> int | None:
-        """The index of a task of the smallest size, which tells early whether tasks work at all."""
-        if "N" not in self.axes or not self.planned.any():
-            return None
-        along = np.moveaxis(self.planned, list(self.axes).index("N"), 0)
-        numbers = [
-            k
-            for k, value in enumerate(self.coordinates["N"])
-            if not isinstance(value, str) and along[k].any()
-        ]
-        if not numbers:
-            return None
-        smallest = min(numbers, key=lambda k: self.coordinates["N"][k])
-        points = np.moveaxis(
-            np.arange(self.planned.size).reshape(self.planned.shape), list(self.axes).index("N"), 0
-        )
-        return int(points[smallest][along[smallest]][0]) * self.shape[-1]
-
 
 def united(values: Values, others: Iterable[Any]) -> Values:
     """`values` and those `others` that are new: in between where `values` are sorted numbers, else behind."""
-    known = set(values)
-    new = tuple(dict.fromkeys(value for value in others if value not in known))
+    known = set(map(canonical, values))
+    new = tuple({canonical(value): value for value in others if canonical(value) not in known}.values())
     numbers = not any(isinstance(value, str) for value in (*values, *new))
     if new and numbers and len(values) > 1:
         if list(values) == sorted(values):

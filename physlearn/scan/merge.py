@@ -1,6 +1,7 @@
 """Directories of one scan, computed apart, become one."""
 
 import hashlib
+import itertools
 import json
 import math
 import shutil
@@ -44,11 +45,13 @@ def merge(directories: Sequence[str | Path], out: str | Path | None = None) -> "
     target = Directory(directories[0] if out is None else out)
     sources = list({path.resolve(): Directory(path) for path in map(Path, directories)}.values())
     joined, known = sources[0].configuration(), dict[str, dict[str, Any]]()
+    extra: list[dict[str, Any]] = []
     for source in sources if target.manifest() is None else [target, *sources]:
         manifest = source.manifest()
         configuration = source.configuration()
         assert manifest is not None
-        joined = _joined(configuration, joined)
+        extra += manifest["extra"]
+        joined = _joined(source, configuration, joined)
         for name, objects in manifest["known"].items():
             for key, item in objects.items():
                 there = known.setdefault(name, {}).setdefault(key, item)
@@ -59,7 +62,7 @@ def merge(directories: Sequence[str | Path], out: str | Path | None = None) -> "
             raise _foreign(source, found)
     target.check(joined)
     _check_answers([*sources, target])
-    target.claim(joined, known)
+    target.claim(joined, known, extra)
     try:
         for source in sources:
             if source.path.resolve() != target.path.resolve():
@@ -75,45 +78,40 @@ def _foreign(source: Directory, found: str) -> InputError:
     )
 
 
-def _joined(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration that asks for the points of both, and for no others."""
+def _joined(source: Directory, one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration that asks for the points of both: those of the larger grid, and the others beside it.
+
+    Where an axis of one is a constant of the other, or both have objects of their own, that is the product of both.
+    """
     axes: dict[str, Any] = {}
-    for name in {**other["axes"], **one["axes"]}:  # a constant of one may be an axis of the other
-        missing = [
-            item for item in (one, other) if name not in item["axes"] and name not in item["constants"]
-        ]
-        if missing:
-            continue  # what is no scan of the same axes is refused by its first difference
+    for name in {**other["axes"], **one["axes"]}:
+        for item in (one, other):
+            if name not in {**item["axes"], **item["constants"]}:
+                raise _foreign(source, f"{name} is an axis of one and not in the other")
         values, more = (  # type: Any, Any
-            item["axes"].get(name, (item["constants"].get(name),)) for item in (other, one)
+            item["axes"][name] if name in item["axes"] else (item["constants"][name],)
+            for item in (other, one)
         )
-        if isinstance(values, dict) and isinstance(more, dict):
-            axes[name] = {**values, **more}
-        else:
-            axes[name] = list(united(tuple(values), more))
-    constants = {name: value for name, value in other["constants"].items() if name not in axes}
+        if isinstance(values, dict) != isinstance(more, dict):
+            raise _foreign(source, f"{name} has objects in one and none in the other")
+        axes[name] = {**values, **more} if isinstance(values, dict) else list(united(tuple(values), more))
     measures = one["measure"], other["measure"]
     joined = {
         **other,
         "axes": axes,
-        "constants": constants,
+        "constants": {name: value for name, value in other["constants"].items() if name not in axes},
         "address": {name: value for name, value in other["address"].items() if name not in axes},
-        "extra": [],
         "measure": None if None in measures else list(dict.fromkeys([*measures[0], *measures[1]])),
         "instances": max(one["instances"], other["instances"]),
     }
-    points = list(dict.fromkeys([*_points(one, axes), *_points(other, axes)]))
-    if len(points) == math.prod(map(len, axes.values())):
-        return joined
-    # Not all of the product: that of one of them, and the points of the other beside it.
-    base = max((item for item in (one, other) if set(item["axes"]) == set(axes)), key=_n_points, default=None)
-    if base is None:
-        return joined
-    inside = set(_points({**base, "extra": []}, axes))
-    joined["axes"] = {name: base["axes"][name] for name in axes}
-    tables = {name: item for name, item in axes.items() if isinstance(item, dict)}
-    if any(set(tables[name]) != set(base["axes"][name]) for name in tables):
-        return {**joined, "axes": axes}
+    points = dict.fromkeys([*_points(other, axes), *_points(one, axes)])
+    base = max(one, other, key=_n_points)
+    objects = [name for name, values in axes.items() if isinstance(values, dict)]
+    if set(base["axes"]) == set(axes) and all(set(base["axes"][name]) == set(axes[name]) for name in objects):
+        joined["axes"] = {name: base["axes"][name] for name in axes}
+    inside = set(_points({**joined, "extra": []}, axes))
+    if set(points) >= set(itertools.product(*axes.values())):
+        joined["axes"], inside = axes, set(points)
     joined["extra"] = [list(point) for point in points if point not in inside]
     return joined
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from physlearn.inputs import InputError, integer, reject
-from physlearn.scan.tasks import Entry, Outcome, Setting, TaskError, run_entry, single_threaded
+from physlearn.scan.tasks import Entry, Outcome, Setting, TaskError, run_entry
+from physlearn.scan.threads import single_threaded
 
 if TYPE_CHECKING:
     from physlearn.scan.engine import Scan
@@ -152,8 +153,8 @@ def _kind(scan: "Scan", key: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _expected(scan: "Scan", key: tuple[Any, ...], timed: Mapping[tuple, tuple[float, float]]) -> float:
-    """Memory of a task, at worst quadratic in N and linear in the other numbers, from the largest one timed."""
-    guesses = [0.0]
+    """Memory of a task, quadratic in N and linear in the other numbers: the least that those timed lead to."""
+    guesses = []
     names = list(scan.grid.axes)
     for other, (_, size) in timed.items():
         if _kind(scan, other) == _kind(scan, key):
@@ -162,7 +163,7 @@ def _expected(scan: "Scan", key: tuple[Any, ...], timed: Mapping[tuple, tuple[fl
                 if not isinstance(here, str) and there > 0 and here > there:
                     growth *= (here / there) ** (2 if name == "N" else 1)
             guesses.append(size * growth)
-    return min(guesses[1:], default=0.0)
+    return min(guesses, default=0.0)
 
 
 def _timed(scan: "Scan", entry: Entry) -> tuple[float, float, Outcome]:

@@ -2,12 +2,14 @@
 
 import contextlib
 import datetime
+import itertools
 import json
 import math
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,7 +59,7 @@ class Run:
         self.done = np.zeros(math.prod(scan.grid.shape), dtype=bool)
         self._configuration = plain(scan.configuration)
         self._start = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-        self._is_over = False
+        self._probe: int | None = None
         self._kinds: set[Any] = set()
         self._found: set[str] = set()
         self._failed = self._succeeded = 0
@@ -87,13 +89,11 @@ class Run:
         if not missing:
             return
         with _bar(total, total - missing, progress) as bar:
-            dispatch = Dispatch(setting, self._entries(bar), n_jobs)
+            dispatch = Dispatch(setting, self._entries(), n_jobs)
             with self._keeping(dispatch.n_workers):
                 try:
                     for entry, outcome in dispatch:
-                        if outcome.status is None:
-                            self._is_over = True
-                        else:
+                        if outcome.status is not None:
                             self._take(entry, outcome)
                             bar.update()
                 except (InputError, TaskError):
@@ -102,29 +102,33 @@ class Run:
                     cause = f" ({error.__cause__})" if error.__cause__ else ""
                     text = " ".join(f"{type(error).__name__}: {error}{cause}".split())
                     raise TaskError(f"the tasks can't be run by this engine: {text}") from error
+            if next(self.missing(), None) is None:
+                bar.update(bar.total - bar.n)  # what others have done
         self._tell()
 
     def missing(self) -> Iterator[int]:
         """Indices of the tasks that are still to be done."""
         return (index for index in self.scan.grid.order(self.shard) if not self.done[index])
 
-    def _entries(self, bar: Any) -> Iterator[Entry]:
+    def _entries(self) -> Iterator[Entry]:
         """The tasks, made when they are needed, and looked at once more: another process may have done them."""
-        bar.update(self.look())
+        self.look()
         looked = time.monotonic()
         for index in self._order():
             if time.monotonic() - looked > _LOOK:
-                bar.update(self.look())
+                self.look()
                 looked = time.monotonic()
             if not self.done[index]:
                 yield self.scan.entry(index)
 
-    def _order(self) -> Iterator[int]:
-        """The tasks in the grid's order, after a small one, which tells at once whether tasks work."""
-        probe = self.scan.grid.probe() if self.shard is None and not self.done.any() else None
-        if probe is not None:
-            yield probe
-        yield from (index for index in self.scan.grid.order(self.shard) if index != probe)
+    def _order(self) -> Iterable[int]:
+        """The tasks in the grid's order, after the last of them, a small one: it tells at once whether tasks work."""
+        last = None
+        if not self.done.any():
+            last = next(iter(deque(self.scan.grid.order(self.shard), maxlen=1)), None)
+            self._probe = last
+        order = self.scan.grid.order(self.shard)
+        return order if last is None else itertools.chain([last], (index for index in order if index != last))
 
     def _keeping(self, n_workers: int) -> contextlib.AbstractContextManager[None]:
         """Where what tasks answer is kept, open while they run on so many workers."""
@@ -145,7 +149,8 @@ class Run:
         if outcome.status == Status.FAILED.code:
             self._failed += 1
             self._first = self._first or f"at {entry.place}: {outcome.error}"
-            if self._failed >= _HOPELESS and not self.done.any():
+            self._probe = None if self._probe == entry.index else self._probe
+            if self._failed >= _HOPELESS and self._probe is None and not self.done.any():
                 raise TaskError(f"all of the first {self._failed} tasks failed, the first one {self._first}")
         else:
             self._succeeded += 1
@@ -167,7 +172,7 @@ class Run:
         if not self._failed:
             return
         n = self._failed + self._succeeded
-        if not self.done.any():
+        if not self.done.any() and n == sum(1 for _ in self.missing()):
             which = "the task" if n == 1 else f"all {n} tasks"
             raise TaskError(f"{which} failed{'' if n == 1 else ', the first one'} {self._first}")
         which = "1 task" if self._failed == 1 else f"{self._failed} tasks"
@@ -190,7 +195,8 @@ class DirectoryRun(Run):
 
     def check(self) -> None:
         """Raise an `InputError` unless the directory can be written and holds nothing else than this scan."""
-        if "<lambda>" in json.dumps(self._configuration) or "<locals>" in self._configuration["task"]:
+        described = json.dumps({name: self._configuration[name] for name in ("task", "axes", "constants")})
+        if "<lambda>" in described or "<locals>" in described:
             # All lambdas have one name: a directory could not tell whose result it holds.
             name = getattr(self.scan.task, "__qualname__", "")
             raise reject("task", name, "with out, functions defined at a module's top level")
@@ -211,10 +217,11 @@ class DirectoryRun(Run):
         if dataset is None:
             try:
                 dataset = self._directory.rebuild(self._configuration)
-            except InputError:
-                if self._writer is not None:
+            except InputError as error:
+                if self._writer is not None and not (self.shard and "whose lock" in str(error)):
                     raise
-                # Nothing was to be done, and nothing can be written here: reading is all that was asked for.
+                # Nothing was to be done, and nothing can be written here; or all shards end at once, and a later run,
+                # which the whole scan needs anyway, will write.
                 dataset = self._directory.dataset(self._configuration)
         return restricted(dataset, self._configuration)
 
@@ -234,13 +241,13 @@ class DirectoryRun(Run):
         self.done[found] = True
         return new
 
-    def _order(self) -> Iterator[int]:
-        """Of several processes in one directory, the later ones go at random, so that they seldom meet."""
+    def _order(self) -> Iterable[int]:
+        """Of several processes with the same tasks, the later ones go at random, so that they seldom meet."""
         assert self._writer is not None
         name = self._writer.path.name
-        if any(other < name for other in self._reader.living(self._writer.path)):
-            order = np.fromiter(self.scan.grid.order(self.shard), dtype=np.int64)
-            return iter(np.random.default_rng(list(name.encode())).permutation(order).tolist())
+        if self.shard is None and any(other < name for other in self._reader.living(self._writer.path)):
+            order = np.fromiter(self.scan.grid.order(), dtype=np.int64)
+            return map(int, np.random.default_rng(list(name.encode())).permutation(order))
         return super()._order()
 
     @contextlib.contextmanager
@@ -254,8 +261,9 @@ class DirectoryRun(Run):
             with contextlib.suppress(InputError):  # of a full disk, of which `error` may tell already
                 self._writer.close(str(error) or type(error).__name__)
             raise
-        self._writer.close("out of time" if self._is_over else "finished")
-        with contextlib.suppress(OSError):
+        is_whole = next(self.missing(), None) is None
+        self._writer.close("finished" if is_whole or self._failed else "out of time")
+        with contextlib.suppress(OSError):  # of others, it may hold notes
             (self._directory.path / "under-way").rmdir()
         if not self._writer.path.exists():
             raise reject(

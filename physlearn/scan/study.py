@@ -304,7 +304,7 @@ class Study:
         chosen = {"solver": solver} if "solver" in result.dims and solver else None
         for _ in range(rounds if entry and is_whole else 0):
             if (result["status"] == Status.NOT_RUN.code).any():
-                return result
+                break
             points = refine(result, **entry, select=chosen)
             if not points:
                 break

@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import dataclasses
 import inspect
 import itertools
 import os
@@ -185,10 +186,10 @@ class _Notes:
                 self._path.unlink()  # type: ignore[union-attr]
 
 
-def dead(entry: Entry) -> Outcome:
+def dead(entry: Entry, reason: str = "") -> Outcome:
     """What is said of a task that kills its workers."""
-    reason = "its worker process died twice, perhaps for want of memory"
-    return Outcome(entry.index, Status.FAILED.code, error=reason)
+    error = "its worker process died again and again, perhaps for want of memory"
+    return Outcome(entry.index, Status.FAILED.code, error=f"{error} ({reason})" if reason else error)
 
 
 def run_entry(setting: Setting, entry: Entry) -> Outcome:
@@ -223,17 +224,13 @@ def shielded(value: Any) -> Any:
         view = value.view()
         view.flags.writeable = False
         return view
-    if type(value) in (dict, list, tuple, set):
-        items = value.items() if isinstance(value, dict) else value
-        return (
-            type(value)(map(shielded, items))
-            if not isinstance(value, dict)
-            else {k: shielded(v) for k, v in items}
-        )
-    if value is None or isinstance(value, (int, float, str, bytes, np.generic)) or callable(value):
+    if type(value) is dict:
+        return {key: shielded(item) for key, item in value.items()}
+    if type(value) in (list, tuple, set):
+        return type(value)(map(shielded, value))
+    if value is None or isinstance(value, (int, float, str, bytes, np.generic)) or inspect.isroutine(value):
         return value
-    parameters = getattr(type(value), "__dataclass_params__", None)
-    if parameters is not None and parameters.frozen:
+    if _is_frozen(value):
         return value
     try:
         return copy.deepcopy(value)
@@ -241,18 +238,29 @@ def shielded(value: Any) -> Any:
         return value
 
 
+def _is_frozen(value: Any) -> bool:
+    """Whether this is a frozen dataclass with nothing in it that could change."""
+    if isinstance(value, tuple):
+        return all(map(_is_frozen, value))
+    parameters = getattr(type(value), "__dataclass_params__", None)
+    if parameters is None:
+        return value is None or isinstance(value, (int, float, str, bytes, np.generic, type))
+    return parameters.frozen and all(
+        _is_frozen(getattr(value, item.name)) for item in dataclasses.fields(value)
+    )
+
+
 def _advance(setting: Setting, entry: Entry, random: Streams) -> tuple[Mapping[str, Any] | None, str]:
     """What the task answers, None if it was stopped; and the checkpoint that it went on from or left behind."""
     task = setting.task
     if not inspect.isgeneratorfunction(task):
         return task(shielded(dict(entry.point)), random), ""
-    path = (
-        None if setting.directory is None else Path(setting.directory, "checkpoints", f"{entry.key}.pickle")
-    )
-    before = None if path is None else load_checkpoint(path)
+    path = _checkpoint(setting, entry)
+    version = f"{task.__module__}.{getattr(task, '__qualname__', '')}, seed {setting.seed}, {_version()}"
+    before = None if path is None else load_checkpoint(path, version)
     steps = task(shielded(dict(entry.point)), random, before)
     written = time.monotonic()
-    is_stored = before is not None
+    is_stored = path is not None and path.exists()
     while True:
         try:
             state = next(steps)
@@ -260,26 +268,33 @@ def _advance(setting: Setting, entry: Entry, random: Streams) -> tuple[Mapping[s
             return end.value, str(path) if is_stored else ""
         is_over = time.time() >= setting.deadline
         if path is not None and (is_over or time.monotonic() - written >= setting.checkpoint_every):
-            store_checkpoint(path, state)
+            store_checkpoint(path, version, state)
             written, is_stored = time.monotonic(), True
         if is_over:
             steps.close()
             return None, ""
 
 
-def store_checkpoint(path: Path, state: Any) -> None:
+def _checkpoint(setting: Setting, entry: Entry) -> Path | None:
+    """Where the task's checkpoint is kept; None where the directory of the run can't be seen."""
+    if setting.directory is None or not Path(setting.directory, "manifest.json").exists():
+        return None
+    return Path(setting.directory, "checkpoints", f"{entry.key}.pickle")
+
+
+def store_checkpoint(path: Path, version: str, state: Any) -> None:
     """Pickle `state`; a folder that is full, or a state that can't be pickled, costs the checkpoint, not the task."""
     with contextlib.suppress(Exception), replacing(path, sync=False) as temporary:
-        temporary.write_bytes(pickle.dumps((_version(), state), protocol=pickle.HIGHEST_PROTOCOL))
+        temporary.write_bytes(pickle.dumps((version, state), protocol=pickle.HIGHEST_PROTOCOL))
 
 
-def load_checkpoint(path: Path) -> Any:
-    """The state stored under `path` by this version; None where there is none that can be read."""
+def load_checkpoint(path: Path, version: str) -> Any:
+    """The state stored under `path` by this version of this task; None where there is none that can be read."""
     try:
-        version, state = pickle.loads(path.read_bytes())
+        there, state = pickle.loads(path.read_bytes())
     except Exception:  # unpickling may raise anything; the task then begins anew
         return None
-    return state if version == _version() else None
+    return state if there == version else None
 
 
 def _version() -> str:

@@ -235,9 +235,9 @@ def test_names_of_arrays_and_dimensions_do_not_collide(tmp_path):
 def test_a_value_of_another_shape_than_elsewhere_is_a_failure(tmp_path):
     scan = Scan(differs, {"alpha": [0.5, 1.0]})
     for out in (None, tmp_path):
-        with pytest.warns(TaskWarning, match=r"value has 1 dimensions here and 0 elsewhere"):
+        with pytest.warns(TaskWarning, match=r"value has \d dimensions here and \d elsewhere"):
             data = scan.run(out)
-        assert data["status"].values.ravel().tolist() == [9, 10]
+        assert sorted(data["status"].values.ravel()) == [9, 10]
     assert progress(tmp_path).n_failed == 1
 
 
