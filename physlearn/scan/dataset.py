@@ -76,8 +76,8 @@ class Table:
         """The dataset, with its attributes; axes named in `scalars` are no dimensions."""
         import xarray
 
-        is_open = bool(np.isin(self.status, (Status.NOT_RUN.code, Status.FAILED.code)).any())
-        if self._asked is not None and not is_open:
+        has_all = not np.isin(self.status, (Status.NOT_RUN.code, Status.FAILED.code)).any()
+        if self._asked is not None and has_all and (self.status != Status.UNSATISFIABLE.code).any():
             check_measure(self._asked, self._found)
         for name in self._asked or ():  # of a solver, perhaps, of which nothing is finished yet
             if name not in self._values:

@@ -86,8 +86,8 @@ def _joined(source: Directory, one: Mapping[str, Any], other: Mapping[str, Any])
     axes: dict[str, Any] = {}
     for name in {**other["axes"], **one["axes"]}:
         for item in (one, other):
-            if name not in {**item["axes"], **item["constants"]}:
-                raise _foreign(source, f"{name} is an axis of one and not in the other")
+            if name not in item["axes"] and name not in item["address"]:
+                raise _foreign(source, f"{name} is an axis of one, and no number or name in the other")
         values, more = (  # type: Any, Any
             item["axes"][name] if name in item["axes"] else (item["constants"][name],)
             for item in (other, one)
@@ -110,8 +110,9 @@ def _joined(source: Directory, one: Mapping[str, Any], other: Mapping[str, Any])
     if set(base["axes"]) == set(axes) and all(set(base["axes"][name]) == set(axes[name]) for name in objects):
         joined["axes"] = {name: base["axes"][name] for name in axes}
     inside = set(_points({**joined, "extra": []}, axes))
-    if set(points) >= set(itertools.product(*axes.values())):
-        joined["axes"], inside = axes, set(points)
+    product = set(itertools.product(*axes.values()))
+    if set(points) >= product:
+        joined["axes"], inside = axes, product
     joined["extra"] = [list(point) for point in points if point not in inside]
     return joined
 

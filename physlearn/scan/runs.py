@@ -158,11 +158,13 @@ class Run:
             self._check_measure(entry, outcome)
 
     def _check_measure(self, entry: Entry, outcome: Outcome) -> None:
-        """As soon as every object of an axis has had a task: is what is to be measured among the answers?"""
-        objects = {name: along for name, along in self.scan.axes.items() if isinstance(along, Mapping)}
+        """As soon as every object or name of an axis has had a task: is what is to be measured among the answers?"""
+        objects = {name: along for name, along in self.scan.grid.axes.items() if isinstance(along[0], str)}
         n_kinds = math.prod(map(len, objects.values()))
         if self.scan.measure is None or len(self._kinds) == n_kinds:
             return
+        if outcome.status == Status.UNSATISFIABLE.code:
+            return  # there are no weights then, and nothing to measure on them
         self._kinds.add(tuple(entry.address[name] for name in objects))
         self._found |= set(outcome.values)
         if len(self._kinds) == n_kinds:

@@ -244,7 +244,7 @@ class Study:
         unseen = dict(self.solvers)
         if out is not None:
             for record in Reader(Path(out)).records():
-                if record["status"] != Status.FAILED.code:
+                if record["status"] not in (Status.FAILED.code, Status.UNSATISFIABLE.code):
                     found |= set(record["values"])
                     unseen.pop(record["point"].get("solver"), None)
         smallest = {name: min(values) for name, values in scan.axes.items() if name != "solver"}

@@ -168,6 +168,85 @@ def test_a_field_of_an_object_that_no_axis_replaces_is_a_difference(tmp_path):
         Scan(of_object, {"alpha": [1]}, {"thing": Thing(5.0)}).run(tmp_path)
 
 
+@dataclasses.dataclass(frozen=True)
+class Box:
+    items: list
+
+
+def fills(point, streams):
+    point["box"].items.append(1)
+    return {"value": len(point["box"].items)}
+
+
+def test_a_frozen_object_may_hold_what_is_not():
+    for n_jobs in (1, 2):
+        assert (Scan(fills, {"alpha": [1, 2, 3]}, {"box": Box([])}).run(n_jobs=n_jobs)["value"] == 1).all()
+
+
+def one_sided(point, streams):
+    time.sleep(0 if point["who"] == "first" else 0.2)
+    return {"left": 1.0} if point["who"] == "first" else {"right": 2.0}
+
+
+def test_what_is_measured_may_be_one_solvers_whose_tasks_are_not_done_yet(tmp_path):
+    scan = Scan(one_sided, {"who": ["first", "second"], "alpha": [1, 2, 3]}, measure=["left", "right"])
+    for out in (None, tmp_path):
+        data = scan.run(out, max_runtime=0.1)
+        assert (data["status"] == Status.NOT_RUN.code).any()
+        assert {"left", "right"} <= set(data.data_vars)
+    assert scan.run(tmp_path)["right"].sel(who="second").notnull().all()
+
+
+def deadly_pair(point, streams):
+    with Path(point["log"]).open("a") as file:
+        file.write(f"{point['alpha']} ")
+    if point["alpha"] in (1, 3):
+        os.kill(os.getpid(), 9)
+    return {"value": 1.0}
+
+
+def test_only_those_who_kill_are_blamed(tmp_path):
+    scan = Scan(deadly_pair, {"alpha": list(range(8))}, {"log": str(tmp_path / "log")})
+    with pytest.warns(TaskWarning, match=r"2 tasks of 8 failed"):
+        data = scan.run(tmp_path / "out", n_jobs=3)
+    assert data["alpha"].values[(data["status"] == Status.FAILED.code).values[:, 0]].tolist() == [1, 3]
+
+
+def test_one_failure_before_time_is_up_ends_nothing():
+    scan = Scan(fails_when_large, {"N": [9]}, instances=3)
+    with pytest.warns(TaskWarning):
+        data = Scan(slow_failure, {"alpha": [1, 2, 3]}).run(max_runtime=0.1)
+    assert (data["status"] == Status.NOT_RUN.code).any()
+    with pytest.raises(TaskError, match="all 3 tasks failed"):
+        scan.run()
+
+
+def slow_failure(point, streams):
+    time.sleep(0.2)
+    raise ValueError("no luck")
+
+
+def test_numbers_do_not_become_names(tmp_path):
+    Scan(value, {"alpha": [1, 2]}).run(tmp_path)
+    with pytest.raises(InputError, match=r"axes\.alpha is \[1, 2\] there and \['a', 'b'\] here"):
+        Scan(value, {"alpha": ["a", "b"]}).run(tmp_path)
+
+
+def test_merging_keeps_the_points_of_each_and_no_others(tmp_path):
+    axes = {"x": [1], "y": [1, 2]}
+    Scan(value, axes).with_points([{"x": 5, "y": 5}]).run(tmp_path / "a")
+    Scan(value, {"x": [2], "y": [1]}).run(tmp_path / "b")
+    data = merge([tmp_path / "a", tmp_path / "b"], tmp_path / "c")
+    done = data["status"] == Status.DONE.code
+    assert int(done.sum()) == progress(tmp_path / "c").n_tasks == 4
+    assert done.sel(x=5, y=5).all()
+    assert done.sel(x=2, y=1).all()
+    assert {"x": 5, "y": 5} in Directory(tmp_path / "c").extra({"x": (1,), "y": (1,)})
+    Scan(value, {"x": [1, 2]}, {"y": Thing()}).run(tmp_path / "d")
+    with pytest.raises(InputError, match=r"^DIR: got .*another scan"):
+        merge([tmp_path / "a", tmp_path / "d"], tmp_path / "e")
+
+
 def test_tasks_do_not_see_what_others_do_to_their_point():
     constants = {"history": [], "table": {"n": 0}}
     for n_jobs in (1, 2):
@@ -333,9 +412,10 @@ def test_shards_are_equal():
         parts = [list(grid.order((k + 1, n))) for k in range(n)]
         assert max(map(len, parts)) - min(map(len, parts)) <= 1
         assert sorted(index for part in parts for index in part) == list(range(grid.n_tasks))
-    # As many shards as loads: each has all loads.
-    grid = Grid({"x": (1, 2, 3, 4)}, (), 40)
-    assert len({index // 40 for index in grid.order((1, 4))}) == 4
+    # Each has all loads, also where their number and that of the shards have something in common.
+    for n_loads, n in ((4, 4), (41, 40), (21, 20), (11, 5), (8, 4)):
+        grid = Grid({"x": tuple(range(n_loads))}, (), 10 * n)
+        assert len({index // (10 * n) for index in grid.order((1, n))}) == n_loads
 
 
 def test_a_chunk_hands_over_what_is_finished_when_it_takes_long():
