@@ -100,6 +100,8 @@ def _ends_soon(over: threading.Event) -> threading.Thread:
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
+    # Ctrl-C reaches that thread alone: workers, which inherit what is blocked here, would each tell of it at length.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     return thread
 
 

@@ -193,7 +193,12 @@ def _engine(name: str | None, scheduler: str | None, jobs: int) -> Iterator[int 
         if scheduler is None:
             workers = (os.cpu_count() or 1) if jobs == -1 else jobs
             with _deaf_children():
-                cluster = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None)
+                cluster = LocalCluster(
+                    n_workers=workers,
+                    threads_per_worker=1,
+                    dashboard_address=None,
+                    silence_logs=logging.CRITICAL,
+                )
             scheduler = stack.enter_context(cluster)
         elif not re.fullmatch(r"(\w+://)?[^/\s]+:\d+", scheduler):
             raise reject("--scheduler", scheduler, "an address such as tcp://127.0.0.1:8786")
