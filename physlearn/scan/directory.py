@@ -19,7 +19,7 @@ from physlearn.random import canonical
 from physlearn.results import Status
 from physlearn.scan.dataset import Table, attributes
 from physlearn.scan.grid import Grid, grid_of, single_names, united
-from physlearn.scan.journal import Reader
+from physlearn.scan.journal import Reader, journals
 from physlearn.scan.storage import check_directory, difference, provenance, unwritable, write, write_text
 
 try:
@@ -42,10 +42,21 @@ class Directory:
     """Where a scan is kept: ``manifest.json``, ``journal/``, ``arrays/``, ``checkpoints/`` and ``result.nc``.
 
     The journals hold what is known; ``result.nc`` is made of them, for everything that they hold.
+
+    Attributes
+    ----------
+    path : Path
+    named : set of str
+        Journals that are known to be there, whether or not a listing shows them yet.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
+        self.named: set[str] = set()
+
+    def reader(self) -> Reader:
+        """What reads the journals from their beginnings."""
+        return Reader(self.path, self.named)
 
     @property
     def result(self) -> Path:
@@ -141,7 +152,7 @@ class Directory:
 
     def sizes(self) -> dict[str, int]:
         """Bytes in each journal: what a dataset was made of."""
-        return {path.name: path.stat().st_size for path in sorted((self.path / "journal").glob("*.jsonl"))}
+        return {path.name: path.stat().st_size for path in journals(self.path / "journal", self.named)}
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -187,8 +198,8 @@ class Directory:
         """All that the journals hold and `configuration` asks for."""
         asked = grid_of(configuration)
         sizes = self.sizes()
-        grid = _widened(asked, configuration, self.records(Reader(self.path)))
-        reader, last = Reader(self.path), None
+        grid = _widened(asked, configuration, self.records(self.reader()))
+        reader, last = self.reader(), None
         table = Table(grid, configuration.get("measure"))
 
         def records() -> Iterator[tuple[int, Mapping[str, Any]]]:

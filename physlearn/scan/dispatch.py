@@ -4,12 +4,13 @@ import itertools
 import secrets
 import time
 import warnings
-from collections import deque
-from collections.abc import Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
 from typing import Any
 
-from physlearn.scan.tasks import Entry, Outcome, Setting, dead, run_chunk
+from physlearn.scan.tasks import Entry, Outcome, Setting
+from physlearn.scan.worker import chunk_name, dead, last_begun, run_chunk
 
 # Seconds of work that a chunk should hold, and tasks that it holds at most.
 _CHUNK, _LARGEST = 0.1, 500
@@ -24,44 +25,58 @@ class Dispatch:
     entries : iterator of Entry
     n_jobs : int or None
         As joblib takes it; None for what ``joblib.parallel_config`` says.
+    unfinished : callable
+        Of tasks whose engine has broken down, those whose end no worker has written down.
     """
 
-    def __init__(self, setting: Setting, entries: Iterator[Entry], n_jobs: int | None) -> None:
-        import joblib
-
+    def __init__(
+        self,
+        setting: Setting,
+        entries: Iterator[Entry],
+        n_jobs: int | None,
+        unfinished: Callable[[list[Entry]], list[Entry]],
+    ) -> None:
         self._setting, self._entries, self._n_jobs = setting, entries, n_jobs
+        self._unfinished, self._n_workers = unfinished, count_workers(n_jobs)
         self._in_flight: dict[int, list[Entry]] = {}
-        self._again: deque[Entry] = deque()  # handed back, since their chunk took long
-        self._name = secrets.token_hex(4)
+        self._again: deque[Entry] = deque()  # handed back, since their chunk took long or nobody began them
+        self._once_more: deque[Entry] = deque()  # under way when a worker died, each a chunk of its own
+        self._deaths: Counter[int] = Counter()
+        self._name = setting.journal or secrets.token_hex(4)
         self._numbers = itertools.count()
         self._seconds: float | None = None  # that a task takes, lately
-        self.n_workers = joblib.effective_n_jobs(n_jobs)
 
     def __iter__(self) -> Iterator[tuple[Entry, Outcome]]:
+        """Where a worker dies, an engine may end the others too: what was under way is run once more among the rest."""
         while True:
             try:
-                yield from self._run(self._chunks(), "2*n_jobs")
-                if not self._again or time.time() >= self._setting.deadline:
-                    return
-                continue
+                yield from self._run(self._chunks())
             except Exception as error:
                 if not _is_death(error):
                     raise
-                lost = [entry for chunk in self._in_flight.values() for entry in chunk]
-                self._in_flight.clear()
-            yield from self._one_by_one(lost)
+                under_way, others = self._lost()
+                self._again += others
+                self._deaths.update(entry.index for entry in under_way)
+                self._once_more += [entry for entry in under_way if self._deaths[entry.index] == 1]
+                yield from self._apart([entry for entry in under_way if self._deaths[entry.index] > 1])
+            else:
+                if not (self._again or self._once_more) or self._is_late():
+                    return
 
-    def _run(self, chunks: Iterator[list[Entry]], ahead: str | int) -> Iterator[tuple[Entry, Outcome]]:
-        """Chunks through the engine, so many of them `ahead` of its workers."""
+    def _is_late(self) -> bool:
+        return time.time() >= self._setting.deadline
+
+    def _run(self, chunks: Iterator[list[Entry]]) -> Iterator[tuple[Entry, Outcome]]:
+        """Chunks through the engine."""
         import joblib
 
         def calls() -> Iterator[Any]:
             for chunk in chunks:
                 number = next(self._numbers)
                 self._in_flight[number] = chunk
-                yield joblib.delayed(_numbered)(number, self._setting, chunk, f"{self._name}-{number}")
+                yield joblib.delayed(_numbered)(number, self._setting, chunk, chunk_name(self._name, number))
 
-        for number, outcomes in self._through(calls(), ahead):
+        for number, outcomes in self._through(calls()):
             entries = self._in_flight.pop(number)
             self._again.extend(entries[len(outcomes) :])
             for entry, outcome in zip(entries, outcomes, strict=False):
@@ -70,15 +85,15 @@ class Dispatch:
                     self._seconds = max(outcome.seconds, 0.9 * old + 0.1 * outcome.seconds)
                 yield entry, outcome
 
-    def _through(self, calls: Iterator[Any], ahead: str | int) -> Iterator[tuple[int, list[Outcome]]]:
+    def _through(self, calls: Iterator[Any]) -> Iterator[tuple[int, list[Outcome]]]:
         """What joblib's engine answers; some can't give answers as they come, and get a few calls at a time."""
         import joblib
 
         def parallel(kind: str) -> Any:
-            return joblib.Parallel(n_jobs=self._n_jobs, return_as=kind, batch_size=1, pre_dispatch=ahead)
+            return joblib.Parallel(n_jobs=self._n_jobs, return_as=kind, batch_size=1, pre_dispatch="2*n_jobs")
 
         if not joblib.parallel.get_active_backend()[0].supports_return_generator:
-            while group := list(itertools.islice(calls, 2 * self.n_workers)):
+            while group := list(itertools.islice(calls, 2 * self._n_workers)):
                 yield from parallel("list")(group)
             return
         results = parallel("generator_unordered")(calls)
@@ -91,10 +106,13 @@ class Dispatch:
                 results.close()
 
     def _chunks(self) -> Iterator[list[Entry]]:
-        """Tasks worth a fraction of a second: handing over a task costs less than that, and a kill not much more."""
-        while time.time() < self._setting.deadline:
+        """Tasks worth a fraction of a second: handing over a task costs less than that."""
+        while not self._is_late():
+            if self._once_more:
+                yield [self._once_more.popleft()]
+                continue
             size = 1
-            if self._seconds is not None and self.n_workers > 1:
+            if self._seconds is not None and self._n_workers > 1:
                 size = int(min(max(_CHUNK / max(self._seconds, 1e-9), 1), _LARGEST))
             chunk = [self._again.popleft() for _ in range(min(size, len(self._again)))]
             chunk += itertools.islice(self._entries, size - len(chunk))
@@ -102,23 +120,47 @@ class Dispatch:
                 return
             yield chunk
 
-    def _one_by_one(self, entries: list[Entry]) -> Iterator[tuple[Entry, Outcome]]:
-        """Again, those under way when a worker died, each alone: one that kills its worker twice more has failed."""
-        for entry in entries:
-            reason = ""
-            for _ in range(2):
-                if time.time() >= self._setting.deadline:
-                    return
-                try:
-                    yield from self._run(iter([[entry]]), 1)
-                    break
-                except Exception as error:
-                    if not _is_death(error):
-                        raise
-                    reason = " ".join(str(error).split())
-                    self._in_flight.clear()
-            else:
-                yield entry, dead(entry, reason)
+    def _lost(self) -> tuple[list[Entry], list[Entry]]:
+        """After a death, the tasks that were under way, as far as workers have noted it, and those not begun."""
+        in_flight, directory = dict(self._in_flight), self._setting.directory
+        self._in_flight.clear()
+        begun: set[int | None] = set()
+        if directory is not None:
+            begun = {last_begun(directory, chunk_name(self._name, number)) for number in in_flight}
+        lost = self._unfinished([entry for chunk in in_flight.values() for entry in chunk])
+        under_way = [entry for entry in lost if entry.index in begun]
+        if not under_way:
+            return lost, []  # there are no notes to tell
+        return under_way, [entry for entry in lost if entry.index not in begun]
+
+    def _apart(self, entries: list[Entry]) -> Iterator[tuple[Entry, Outcome]]:
+        """Tasks under way in two deaths, in ever smaller groups: one that dies alone is the one that kills."""
+        groups = deque(_halves(entries))
+        while groups and not self._is_late():
+            group = groups.popleft()
+            try:
+                yield from self._run(iter([[entry] for entry in group]))
+            except Exception as error:
+                if not _is_death(error):
+                    raise
+                under_way, others = self._lost()
+                if len(under_way) == 1:
+                    yield under_way[0], dead(under_way[0], " ".join(str(error).split()))
+                else:
+                    groups += _halves(under_way)
+                groups += [others] if others else []
+
+
+def count_workers(n_jobs: int | None) -> int:
+    """How many tasks joblib's engine runs at once."""
+    import joblib
+
+    return joblib.effective_n_jobs(n_jobs)
+
+
+def _halves(entries: Sequence[Entry]) -> list[Sequence[Entry]]:
+    middle = (len(entries) + 1) // 2
+    return [half for half in (entries[:middle], entries[middle:]) if half]
 
 
 def _numbered(number: int, setting: Setting, entries: list[Entry], name: str) -> tuple[int, list[Outcome]]:

@@ -1,7 +1,8 @@
 """What is finished, a line a task: one append-only file for each process that writes.
 
 The first line of a file says who writes and with which versions, the last one that the writer has ended. A line that
-was cut off, as a kill or a full disk may leave it, is no line: its task is done again.
+was cut off, as a kill or a full disk may leave it, is no line: its task is done again. The workers of a run have files
+of their own beside that of the process which hands out the tasks, called after it; these have no last line.
 """
 
 import contextlib
@@ -12,12 +13,13 @@ import platform
 import secrets
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from physlearn.inputs import InputError
 from physlearn.results import Status
 from physlearn.scan.storage import provenance, replacing, unwritable
 from physlearn.scan.tasks import Entry, Outcome
@@ -28,33 +30,25 @@ _INLINE = 64
 _BEAT, _SILENCE = 2.0, 30.0
 
 
-class Writer:
-    """Appends to a new journal in `directory`/journal; large arrays go to `directory`/arrays.
+class Lines:
+    """A journal that is open for more lines; large arrays go to `directory`/arrays.
 
     Parameters
     ----------
     directory : Path
-    n_jobs : int
-        Tasks that may run at once, for whoever looks at the journal meanwhile.
+    path : Path
+        The journal, which nobody else may write to.
+    header : dict, optional
+        First line of a new journal; otherwise it must be there.
     """
 
-    def __init__(self, directory: Path, n_jobs: int) -> None:
-        now = datetime.datetime.now(datetime.UTC)
-        host, pid = platform.node(), os.getpid()
-        self._directory = directory
-        self.path = (
-            directory / "journal" / f"{now:%Y%m%dT%H%M%S.%f}-{host}-{pid}-{secrets.token_hex(2)}.jsonl"
-        )
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o666)
-        except OSError as error:
-            raise unwritable(directory, error) from error
-        self._end = 0
-        self._closed, self._lock = threading.Event(), threading.Lock()
-        start = now.isoformat(timespec="seconds")
-        self._append({"start": start, "host": host, "pid": pid, "n_jobs": n_jobs, **provenance()})
-        threading.Thread(target=self._beat, daemon=True).start()
+    def __init__(self, directory: Path, path: Path, header: Mapping[str, Any] | None = None) -> None:
+        self._directory, self.path = directory, path
+        flags = os.O_WRONLY | os.O_APPEND | (0 if header is None else os.O_CREAT | os.O_EXCL)
+        self._file = os.open(path, flags, 0o666)
+        self._end = os.fstat(self._file).st_size
+        if header is not None:
+            self._append(header)
 
     def put(self, entry: Entry, outcome: Outcome) -> None:
         """Write down what became of a task."""
@@ -86,20 +80,6 @@ class Writer:
             record |= {"error": outcome.error, "trace": outcome.trace}
         self._append(record)
 
-    def close(self, how: str) -> None:
-        """Say how the run ended; nothing is written after that."""
-        with self._lock:
-            if self._closed.is_set():
-                return
-            self._closed.set()
-            try:
-                self._append(
-                    {"end": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"), "how": how}
-                )
-                os.fsync(self._file)
-            finally:
-                os.close(self._file)
-
     def _append(self, record: Mapping[str, Any]) -> None:
         line = json.dumps(record, separators=(",", ":")).encode() + b"\n"
         try:
@@ -112,17 +92,118 @@ class Writer:
             raise unwritable(self._directory, error) from error
         self._end += len(line)
 
+    def sync(self) -> None:
+        """Let the disk have what it should not lose in a power cut."""
+        os.fsync(self._file)
+
+    def shut(self) -> None:
+        """Close the file."""
+        os.close(self._file)
+
+
+class Writer(Lines):
+    """The new journal of a process that hands out tasks, in `directory`/journal.
+
+    Parameters
+    ----------
+    directory : Path
+    n_jobs : int
+        Tasks that may run at once, for whoever looks at the journal meanwhile.
+    """
+
+    def __init__(self, directory: Path, n_jobs: int) -> None:
+        now = datetime.datetime.now(datetime.UTC)
+        name = f"{now:%Y%m%dT%H%M%S.%f}-{_owner()}.jsonl"
+        self._closed, self._lock = threading.Event(), threading.Lock()
+        try:
+            path = directory / "journal" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            super().__init__(directory, path, _header(n_jobs=n_jobs))
+        except OSError as error:
+            raise unwritable(directory, error) from error
+        threading.Thread(target=self._beat, daemon=True).start()
+
+    def close(self, how: str) -> None:
+        """Say how the run ended; nothing is written after that."""
+        with self._lock:
+            if self._closed.is_set():
+                return
+            self._closed.set()
+            try:
+                self._append({"end": _now(), "how": how})
+                self.sync()
+            finally:
+                self.shut()
+
     def _beat(self) -> None:
-        """Show that the writer lives, and let the disk have what it should not lose in a power cut."""
+        """Show that the writer lives."""
         while not self._closed.wait(_BEAT):
             with self._lock, contextlib.suppress(OSError):
                 if not self._closed.is_set():
                     os.utime(self._file)
-                    os.fsync(self._file)
+                    self.sync()
+
+
+_own = threading.local()  # what this thread writes beside which run's journal
+
+
+@contextlib.contextmanager
+def beside(directory: Path, journal: str) -> Iterator[Lines | None]:
+    """A worker's own lines, beside the `journal` of the run that it works for; None where it does not see that.
+
+    The file is closed meanwhile: only then do other hosts of a network's file system see what is in it.
+    """
+    whose = (str(directory), journal, os.getpid())
+    lines = None
+    with contextlib.suppress(OSError, InputError):
+        if getattr(_own, "whose", None) == whose:
+            lines = Lines(directory, _own.path)
+        elif (directory / "journal" / journal).exists():
+            path = directory / "journal" / f"{_stem(journal)}+{_owner()}.jsonl"
+            lines = Lines(directory, path, _header(of=journal))
+            _own.whose, _own.path, _own.synced = whose, path, time.monotonic()
+    try:
+        yield lines
+    finally:
+        if lines is not None:
+            if time.monotonic() - _own.synced > _BEAT:
+                with contextlib.suppress(OSError):
+                    lines.sync()
+                _own.synced = time.monotonic()
+            lines.shut()
+
+
+def sync(paths: Iterable[Path]) -> None:
+    """Let the disk have what workers have written."""
+    for path in paths:
+        with contextlib.suppress(OSError), path.open("rb") as file:
+            os.fsync(file.fileno())
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def _owner() -> str:
+    return f"{platform.node()}-{os.getpid()}-{secrets.token_hex(2)}"
+
+
+def _header(**more: Any) -> dict[str, Any]:
+    return {"start": _now(), "host": platform.node(), "pid": os.getpid(), **more, **provenance()}
+
+
+def _stem(journal: str) -> str:
+    return journal.removesuffix(".jsonl")
 
 
 class Reader:
     """Reads the journals of a directory, each time what has been added since.
+
+    Parameters
+    ----------
+    directory : Path
+    named : set of str, optional
+        Journals that are there, also while a listing of a network's file system does not show them yet.
 
     Attributes
     ----------
@@ -132,8 +213,8 @@ class Reader:
         Lines in the middle that can't be read: journal and number.
     """
 
-    def __init__(self, directory: Path) -> None:
-        self._folder = directory / "journal"
+    def __init__(self, directory: Path, named: Collection[str] = ()) -> None:
+        self._folder, self._named = directory / "journal", named
         self._offsets: dict[str, int] = {}
         self._lines: dict[str, int] = {}
         self.headers: dict[str, dict[str, Any]] = {}
@@ -141,9 +222,15 @@ class Reader:
         self.damaged: list[tuple[str, int]] = []
 
     def records(self, but: Path | None = None) -> Iterator[dict[str, Any]]:
-        """The lines of tasks that no earlier call has given, of all journals `but` one, oldest journal first."""
-        for path in sorted(self._folder.glob("*.jsonl")):
-            if (but is None or path.name != but.name) and path.is_file():
+        """The lines of tasks that no earlier call has given, oldest journal first.
+
+        Parameters
+        ----------
+        but : Path, optional
+            A journal that is left out, with those that workers write beside it.
+        """
+        for path in journals(self._folder, self._named):
+            if but is None or not path.name.startswith((but.name, f"{but.stem}+")):
                 yield from self._new(path)
 
     def _new(self, path: Path) -> Iterator[dict[str, Any]]:
@@ -170,10 +257,18 @@ class Reader:
         return {
             name: header
             for name, header in self.headers.items()
-            if name not in self.ends
-            and (but is None or name != but.name)
-            and _lives(self._folder / name, header)
+            if "of" not in header and (but is None or name != but.name) and self.is_living(name)
         }
+
+    def is_living(self, name: str) -> bool:
+        """Whether the writer of a journal is at work, as far as can be seen from here."""
+        return name not in self.ends and _lives(self._folder / name, self.headers.get(name, {}))
+
+
+def journals(folder: Path, named: Collection[str] = ()) -> list[Path]:
+    """All journals in a folder, oldest first, and those `named` whether or not they are listed yet."""
+    paths = {*folder.glob("*.jsonl"), *(folder / name for name in named)}
+    return sorted(path for path in paths if path.is_file())
 
 
 _CODES = {status.code for status in Status}
@@ -182,6 +277,7 @@ _KINDS: dict[str, Any] = {
     "host": str,
     "pid": int,
     "n_jobs": int,
+    "of": str,
     "end": str,
     "point": dict,
     "instance": int,

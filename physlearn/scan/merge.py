@@ -16,7 +16,6 @@ from physlearn.random import canonical
 from physlearn.results import Status
 from physlearn.scan.directory import Directory, first_difference
 from physlearn.scan.grid import grid_of, united
-from physlearn.scan.journal import Reader
 from physlearn.scan.storage import difference, replacing, unwritable
 
 if TYPE_CHECKING:
@@ -135,7 +134,7 @@ def _check_answers(directories: Sequence[Directory]) -> None:
     """Raise an `InputError` where one task has two answers."""
     known: dict[bytes, tuple[bytes, Directory]] = {}
     for directory in {item.path.resolve(): item for item in directories}.values():
-        for record in directory.records(Reader(directory.path)):
+        for record in directory.records(directory.reader()):
             if record["status"] == Status.FAILED.code:
                 continue
             task = json.dumps([canonical(record["point"]), record["instance"]])

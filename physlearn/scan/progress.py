@@ -11,7 +11,6 @@ import numpy as np
 from physlearn.results import Status
 from physlearn.scan.directory import Directory, damage, placed
 from physlearn.scan.grid import Grid, grid_of
-from physlearn.scan.journal import Reader
 from physlearn.scan.preview import in_words
 
 _SHOWN = 5
@@ -85,7 +84,7 @@ def progress(out: str | Path) -> Progress:
     """
     directory = Directory(out)
     configuration = directory.configuration()
-    grid, reader = grid_of(configuration), Reader(directory.path)
+    grid, reader = grid_of(configuration), directory.reader()
     status = np.full(grid.shape, Status.NOT_PLANNED.code, dtype=np.int8)
     status[grid.planned] = Status.NOT_RUN.code
     flat = status.reshape(-1)

@@ -1,6 +1,7 @@
 """One run of a scan: what is missing is computed, and kept in memory or in a directory."""
 
 import contextlib
+import dataclasses
 import datetime
 import itertools
 import json
@@ -20,12 +21,13 @@ from physlearn.inputs import InputError, reject
 from physlearn.results import Status
 from physlearn.scan.dataset import Table, attributes, check_measure, restricted
 from physlearn.scan.directory import Directory, damage
-from physlearn.scan.dispatch import Dispatch
+from physlearn.scan.dispatch import Dispatch, count_workers
 from physlearn.scan.grid import single_names
-from physlearn.scan.journal import Reader, Writer
+from physlearn.scan.journal import Writer, sync
 from physlearn.scan.preview import check_size
 from physlearn.scan.storage import provenance, read
 from physlearn.scan.tasks import Entry, Outcome, Setting, TaskError
+from physlearn.scan.worker import abandoned_notes
 
 if TYPE_CHECKING:
     import xarray
@@ -89,13 +91,12 @@ class Run:
         if not missing:
             return
         with _bar(total, total - missing, progress) as bar:
-            dispatch = Dispatch(setting, self._entries(), n_jobs)
-            with self._keeping(dispatch.n_workers):
+            with self._keeping(setting, count_workers(n_jobs)) as setting:
                 try:
-                    for entry, outcome in dispatch:
+                    for entry, outcome in Dispatch(setting, self._entries(), n_jobs, self.unfinished):
                         if outcome.status is not None:
                             self._take(entry, outcome)
-                            bar.update()
+                            bar.update(total - missing + self._failed + self._succeeded - bar.n)
                 except (InputError, TaskError):
                     raise
                 except Exception as error:
@@ -105,6 +106,10 @@ class Run:
             if next(self.missing(), None) is None:
                 bar.update(bar.total - bar.n)  # what others have done
         self._tell()
+
+    def unfinished(self, entries: list[Entry]) -> list[Entry]:
+        """Of tasks whose engine has broken down, those whose end nobody knows of."""
+        return entries
 
     def missing(self) -> Iterator[int]:
         """Indices of the tasks that are still to be done."""
@@ -130,9 +135,9 @@ class Run:
         order = self.scan.grid.order(self.shard)
         return order if last is None else itertools.chain([last], (index for index in order if index != last))
 
-    def _keeping(self, n_workers: int) -> contextlib.AbstractContextManager[None]:
-        """Where what tasks answer is kept, open while they run on so many workers."""
-        return contextlib.nullcontext()
+    def _keeping(self, setting: Setting, n_workers: int) -> contextlib.AbstractContextManager[Setting]:
+        """Where what tasks answer is kept, open while they run on so many workers; what these are to know of it."""
+        return contextlib.nullcontext(setting)
 
     def _keep(self, entry: Entry, outcome: Outcome) -> None:
         assert outcome.status is not None
@@ -191,7 +196,7 @@ class DirectoryRun(Run):
     def __init__(self, scan: "Scan", out: Path, shard: tuple[int, int] | None = None) -> None:
         super().__init__(scan, shard)
         self._directory = Directory(out)
-        self._reader = Reader(out)
+        self._reader = self._directory.reader()
         self._n_dims: dict[str, int] = {}
         self._writer: Writer | None = None
 
@@ -237,7 +242,15 @@ class DirectoryRun(Run):
         return dataset if there == (self._configuration, self._directory.sizes()) else None
 
     def look(self) -> int:
-        but = None if self._writer is None else self._writer.path
+        return self._look(None if self._writer is None else self._writer.path)
+
+    def unfinished(self, entries: list[Entry]) -> list[Entry]:
+        self._look(None)  # also at what our own workers have written
+        left = [entry for entry in entries if not self.done[entry.index]]
+        self._succeeded += len(entries) - len(left)
+        return left
+
+    def _look(self, but: Path | None) -> int:
         found = self._directory.finished(self.scan.grid, self._configuration, self._reader, but)
         new = int(np.count_nonzero(~self.done[np.unique(found)]))
         self.done[found] = True
@@ -253,17 +266,23 @@ class DirectoryRun(Run):
         return super()._order()
 
     @contextlib.contextmanager
-    def _keeping(self, n_workers: int) -> Iterator[None]:
+    def _keeping(self, setting: Setting, n_workers: int) -> Iterator[Setting]:
         if self._reader.damaged:
             warnings.warn(damage(self._reader), TaskWarning, stacklevel=6)
+        for path, journal in abandoned_notes(self._directory.path):
+            if not self._reader.is_living(journal):
+                path.unlink(missing_ok=True)
         self._writer = Writer(self._directory.path, n_workers)
         try:
-            yield
+            # A lone worker hands over each task at once, and several have journals beside this one.
+            name = self._writer.path.name if n_workers > 1 else ""
+            yield dataclasses.replace(setting, journal=name, n_dims=self._n_dims)
         except BaseException as error:
             with contextlib.suppress(InputError):  # of a full disk, of which `error` may tell already
                 self._writer.close(str(error) or type(error).__name__)
             raise
         is_whole = next(self.missing(), None) is None
+        sync(self._writer.path.with_name(name) for name in self._directory.named)
         self._writer.close("finished" if is_whole or self._failed else "out of time")
         with contextlib.suppress(OSError):  # of others, it may hold notes
             (self._directory.path / "under-way").rmdir()
@@ -274,6 +293,9 @@ class DirectoryRun(Run):
 
     def _keep(self, entry: Entry, outcome: Outcome) -> None:
         assert self._writer is not None
+        if outcome.journal:
+            self._directory.named.add(outcome.journal)
+            return
         for name, value in outcome.values.items():
             n_dims = self._n_dims.setdefault(name, np.ndim(value))
             if n_dims != np.ndim(value):

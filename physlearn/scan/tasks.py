@@ -1,17 +1,14 @@
-"""What happens where a task runs: one thread, its own streams, checkpoints, and failures that become values."""
+"""One task: its own streams, checkpoints, and failures that become values."""
 
 import contextlib
 import copy
 import dataclasses
 import inspect
-import itertools
-import os
 import pickle
 import sys
-import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,12 +19,8 @@ from physlearn.inputs import InputError
 from physlearn.random import Streams, point_hash, streams
 from physlearn.results import Status, value_and_error
 from physlearn.scan.storage import replacing
-from physlearn.scan.threads import single_threaded
 
 Task = Callable[..., Any]
-
-# A chunk begins no further task after so many seconds: those that are finished are handed over.
-_PATIENCE = 0.3
 
 
 class TaskError(RuntimeError):
@@ -78,6 +71,7 @@ class Outcome:
     status : int or None
         Code of the status; None where time ran out before the end.
     values : dict of str to float or ndarray
+        Of one that a worker has written down itself, the names only.
     seconds : float
     error : str
         What it raised, in a sentence.
@@ -87,6 +81,8 @@ class Outcome:
         Whether that was an `InputError`.
     checkpoint : str
         Path of the checkpoint that has served its turn.
+    journal : str
+        Name of the worker's journal that it stands in.
     """
 
     index: int
@@ -97,6 +93,7 @@ class Outcome:
     trace: str = ""
     is_refusal: bool = False
     checkpoint: str = ""
+    journal: str = ""
 
 
 @dataclass(frozen=True)
@@ -115,6 +112,10 @@ class Setting:
         Seconds between two of them.
     coordinator : int
         Process that hands out the tasks.
+    journal : str
+        Name of its journal, where workers are to have their own beside it.
+    n_dims : dict of str to int
+        Of the values known so far: workers write down what agrees with them.
     """
 
     task: Task
@@ -123,73 +124,8 @@ class Setting:
     directory: str | None = None
     checkpoint_every: float = 30.0
     coordinator: int = 0
-
-
-def run_chunk(setting: Setting, entries: Sequence[Entry], name: str = "") -> list[Outcome]:
-    """Tasks one after the other, until the deadline, or until they take longer than it was thought.
-
-    A worker keeps notes, called `name`, of the tasks that it begins. Where they say that two workers have died of the
-    same one, it has failed: an engine that tries again by itself might try for ever.
-    """
-    _end_with(setting.coordinator)
-    begin = time.monotonic()
-    outcomes: list[Outcome] = []
-    with single_threaded(), _Notes(setting, name) as notes:
-        for entry in entries:
-            if outcomes and time.monotonic() - begin > _PATIENCE:
-                break
-            if time.time() >= setting.deadline:
-                outcomes.append(Outcome(entry.index, None))
-            elif notes.has_killed(entry):
-                outcomes.append(dead(entry))
-            else:
-                notes.begin(entry)
-                outcomes.append(run_entry(setting, entry))
-    return outcomes
-
-
-class _Notes:
-    """Which tasks of a chunk have been begun, try by try, where a worker sees the run's directory."""
-
-    def __init__(self, setting: Setting, name: str) -> None:
-        self._path = None
-        if name and setting.directory is not None and os.getpid() != setting.coordinator:
-            self._path = Path(setting.directory, "under-way", name)
-        self._before: list[str] = []
-        self._file: Any = None
-
-    def __enter__(self) -> "_Notes":
-        if self._path is not None:
-            with contextlib.suppress(OSError):
-                self._path.parent.mkdir(exist_ok=True)
-                self._file = self._path.open("a+b", buffering=0)
-                self._file.seek(0)
-                self._before = self._file.read().decode().split()
-                self._file.write(b"- ")
-        return self
-
-    def begin(self, entry: Entry) -> None:
-        """Note down that a task begins."""
-        if self._file is not None:
-            with contextlib.suppress(OSError):
-                self._file.write(b"%d " % entry.index)
-
-    def has_killed(self, entry: Entry) -> bool:
-        """Whether two tries have ended with it."""
-        ends = [here for here, after in itertools.pairwise([*self._before, "-"]) if after == "-"]
-        return ends.count(str(entry.index)) >= 2
-
-    def __exit__(self, *_: object) -> None:
-        if self._file is not None:
-            with contextlib.suppress(OSError):
-                self._file.close()
-                self._path.unlink()  # type: ignore[union-attr]
-
-
-def dead(entry: Entry, reason: str = "") -> Outcome:
-    """What is said of a task that kills its workers."""
-    error = "its worker process died again and again, perhaps for want of memory"
-    return Outcome(entry.index, Status.FAILED.code, error=f"{error} ({reason})" if reason else error)
+    journal: str = ""
+    n_dims: Mapping[str, int] = field(default_factory=dict)
 
 
 def run_entry(setting: Setting, entry: Entry) -> Outcome:
@@ -345,20 +281,3 @@ def _code(status: Any) -> int:
         allowed = ", ".join(item.name for item in codes.values())
         raise TaskError(f"the task ended with the status {status!r:.40}; one of {allowed} is allowed.")
     return int(status)
-
-
-_watched: set[int] = set()
-
-
-def _end_with(coordinator: int) -> None:
-    """In a worker process, end when the process that started it has been killed: nobody else would end it."""
-    if os.getppid() != coordinator or os.getpid() in _watched:
-        return
-    _watched.add(os.getpid())
-
-    def watch() -> None:
-        while os.getppid() == coordinator:
-            time.sleep(0.5)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

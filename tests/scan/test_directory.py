@@ -283,7 +283,7 @@ def test_two_processes_in_one_directory_do_no_harm(tmp_path):
     alone = Scan(slow, axes, {**constants, "pause": 0, "log": str(tmp_path / "other")}, 3, 7)
     data = read(tmp_path / "out" / "result.nc")
     assert (data["status"] == Status.DONE.code).all()
-    assert len(journals(tmp_path / "out")) == 2
+    assert len(journals(tmp_path / "out")) == 2 + 4  # each with two workers
     # The addresses of the streams hold the constants: only a scan of the same ones has the same values.
     same = Scan(slow, axes, constants, 3, 7)
     assert_same(data, same.run(tmp_path / "third"))

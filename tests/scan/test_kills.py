@@ -71,7 +71,9 @@ def successes(out):
 def kill_and_resume(tmp_path, n, latest, n_jobs):
     """Kill n runs, each within so many seconds of its start; where a scan is finished, begin anew."""
     expected = Scan(slow, AXES, {"pause": 0.01, "log": str(tmp_path / "log")}, INSTANCES, 7).run()
-    n_kills, rng = 0, np.random.default_rng(n_jobs)
+    log = tmp_path / "log"
+    n_kills, n_scans, n_before = 0, 1, n_lines(log)
+    rng = np.random.default_rng(n_jobs)
     while n_kills < n:
         process = start(tmp_path, n_jobs)
         time.sleep(rng.uniform(0, latest))
@@ -82,10 +84,19 @@ def kill_and_resume(tmp_path, n, latest, n_jobs):
             assert shown.n_done == len(successes(tmp_path / "out"))
         if finished:
             check_and_clear(tmp_path, expected)
+            n_scans += 1
     process = start(tmp_path, n_jobs)
     assert process.wait(120) == 0
     process.stdout.close()
     check_and_clear(tmp_path, expected)
+    # What was at its end when it was killed may be repeated: of each worker, the task that it had not written down, and
+    # the one before, which the first process to know of its shape writes down for it.
+    n_repeated = n_lines(log) - n_before - n_scans * expected["status"].size
+    assert 0 <= n_repeated <= 2 * n_jobs * n_kills
+
+
+def n_lines(path):
+    return len(path.read_text().splitlines())
 
 
 def check_and_clear(tmp_path, expected):

@@ -25,7 +25,7 @@ from physlearn.scan import Directory, TaskError, TaskWarning, merge, progress, r
 from physlearn.scan.grid import Grid
 from physlearn.scan.journal import Reader, Writer
 from physlearn.scan.storage import describe
-from physlearn.scan.tasks import Setting, run_chunk, shielded
+from physlearn.scan.tasks import shielded
 
 ROOT = Path(__file__).resolve().parents[2]
 AXES = {"alpha": [0.5, 1.0, 1.5], "N": [5, 9]}
@@ -79,11 +79,6 @@ def fails_when_large(point, streams):
 
 def differs(point, streams):
     return {"value": 1.0 if point["alpha"] < 1 else [1.0, 2.0]}
-
-
-def tenth(point, streams):
-    time.sleep(0.1)
-    return {"value": 1.0}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -416,16 +411,6 @@ def test_shards_are_equal():
     for n_loads, n in ((4, 4), (41, 40), (21, 20), (11, 5), (8, 4)):
         grid = Grid({"x": tuple(range(n_loads))}, (), 10 * n)
         assert len({index // (10 * n) for index in grid.order((1, n))}) == n_loads
-
-
-def test_a_chunk_hands_over_what_is_finished_when_it_takes_long():
-    scan = Scan(tenth, {"alpha": list(range(20))})
-    entries = [scan.entry(k) for k in range(20)]
-    begin = time.monotonic()
-    outcomes = run_chunk(Setting(tenth, 0), entries)
-    assert 1 <= len(outcomes) <= 5
-    assert time.monotonic() - begin < 5
-    assert [outcome.index for outcome in outcomes] == list(range(len(outcomes)))
 
 
 def fast_then_slow(point, streams):
