@@ -6,9 +6,11 @@ import numpy as np
 
 from physlearn.models import (
     Channel,
+    Committee,
     GeneralizedLinear,
     Perceptron,
     Prior,
+    Replicated,
     Spherical,
     SymmetricPerceptron,
     Teacher,
@@ -135,6 +137,12 @@ ALL_MODELS = {
     "labelled window, teacher": GeneralizedLinear(0.8, channel=LabelledWindow(), rule=Teacher()),
     "band": GeneralizedLinear(0.5, channel=Band()),
     "band, gaussian": GeneralizedLinear(0.5, channel=Band(), patterns="gaussian"),
+    "committee": Committee(0.4),
+    "committee, gaussian": Committee(0.4, patterns="gaussian"),
+    "tree, teacher": Committee(0.5, tree=True, rule=Teacher()),
+    "spherical committee": Committee(0.4, prior=Spherical()),
+    "replicated": Replicated(Perceptron(0.6), n_replicas=3, coupling=0.2),
+    "replicated committee, centre": Replicated(Committee(0.4), 3, 0.2, "centre"),
 }
 
 ALL_SOLVERS = {
@@ -144,6 +152,12 @@ ALL_SOLVERS = {
     "Metropolis": Metropolis(beta=0.8, n_sweeps=150, sweeps_per_record=7),
     "SimulatedAnnealing": SimulatedAnnealing(n_sweeps=150, sweeps_per_record=7),
 }
+
+
+def sized(model, N):
+    """A number of weights near N that the model takes."""
+    return N if model.n_hidden == 1 else model.n_hidden * (N // model.n_hidden | 1)
+
 
 SUPPORTED = [
     (model, solver)

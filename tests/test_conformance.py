@@ -5,7 +5,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from catalogue import ALL_MODELS, ALL_SOLVERS, REFUSED, SUPPORTED
+from catalogue import ALL_MODELS, ALL_SOLVERS, REFUSED, SUPPORTED, sized
 
 from physlearn.inputs import InputError
 from physlearn.models import Instance
@@ -19,7 +19,7 @@ pairs = pytest.mark.parametrize(("model", "solver"), SUPPORTED, ids=[" | ".join(
 
 def case(model, solver, N=N):
     model = ALL_MODELS[model]
-    return model.sample(N, 3), ALL_SOLVERS[solver]
+    return model.sample(sized(model, N), 3), ALL_SOLVERS[solver]
 
 
 def assert_consistent(instance, result):
@@ -114,6 +114,7 @@ def test_small_and_lopsided_instances(model, solver, shape):
     """A single weight, a single pattern, no pattern at all, far more patterns than can be satisfied."""
     model, solver = ALL_MODELS[model], ALL_SOLVERS[solver]
     rng = np.random.default_rng(0)
+    shape = (shape[0], model.n_inputs(model.n_hidden * shape[1]))
     patterns = rng.choice([-1, 1], size=shape) if model.patterns == "binary" else rng.standard_normal(shape)
     instance = Instance(patterns, rng.choice([-1, 1], size=shape[0]), model=model)
     result = solve(instance, solver, 1)
@@ -132,7 +133,7 @@ def test_runs_go_on_only_from_their_own_state(model, solver):
     changed[-1, -1] *= -1
     others = [
         model.sample(N, 4),
-        model.sample(N - 2, 3),
+        model.sample(sized(model, N + 8), 3),
         Instance(patterns, -labels, teacher, model),
         Instance(changed, labels, teacher, model),
         Instance(patterns[:-1], labels[:-1], teacher, model),

@@ -83,6 +83,11 @@ class Equations:
     model: Model
     matched: bool = False
 
+    def __post_init__(self) -> None:
+        if not self.model.is_single:
+            allowed = "single perceptrons: the theory of committees and replicas is not here"
+            raise reject("model", type(self.model).__name__, allowed)
+
     @property
     def has_teacher(self) -> bool:
         return self.model.teacher_channel is not None

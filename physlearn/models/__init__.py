@@ -1,22 +1,28 @@
 """The physics in the limit N to infinity: loads, margins, priors and channels; never N, data or random streams."""
 
 from physlearn.models.base import GeneralizedLinear, Instance, Model, Storage, Teacher
-from physlearn.models.channels import Channel, Threshold, Window
+from physlearn.models.channels import Channel, Majority, Threshold, Window
+from physlearn.models.committee import Committee
 from physlearn.models.perceptron import Perceptron, SymmetricPerceptron
 from physlearn.models.priors import Binary, Prior, Spherical
+from physlearn.models.wrappers import Replicated, Tethered
 
 __all__ = [
     "Binary",
     "Channel",
+    "Committee",
     "GeneralizedLinear",
     "Instance",
+    "Majority",
     "Model",
     "Perceptron",
     "Prior",
+    "Replicated",
     "Spherical",
     "Storage",
     "SymmetricPerceptron",
     "Teacher",
+    "Tethered",
     "Threshold",
     "Window",
 ]

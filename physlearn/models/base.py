@@ -36,8 +36,9 @@ class Instance:
 
     Parameters
     ----------
-    patterns : array_like, shape (P, N)
-        Inputs, one per row: -1 and +1 (kept as int8) or real numbers (kept as float64).
+    patterns : array_like, shape (P, n_inputs)
+        Inputs, one per row: -1 and +1 (kept as int8) or real numbers (kept as float64). As many as weights, but for
+        models whose units share them.
     labels : array_like, shape (P,)
         -1 or +1.
     teacher : array_like, shape (N,), optional
@@ -48,16 +49,21 @@ class Instance:
 
     Attributes
     ----------
-    N, P : int
+    N, P, n_inputs : int
     alpha : float
         The realised load P/N.
+    external : ndarray, shape (N,), or None
+        A field on each weight beside the patterns' (see `Tethered`): the measure is ~ exp(external.w).
     """
+
+    external: np.ndarray | None = None
 
     def __init__(self, patterns: Any, labels: Any, teacher: Any = None, model: "Model | None" = None) -> None:
         if model is not None:
             member("model", model, Model, "a Model")
         self.patterns = _checked_patterns(patterns, model)
-        self.P, self.N = self.patterns.shape
+        self.P, self.n_inputs = self.patterns.shape
+        self.N = self.n_inputs if model is None else model.n_weights(self.n_inputs)
         self.labels = _checked_labels(labels, self.P)
         if model is None:
             from physlearn.models.perceptron import Perceptron
@@ -73,7 +79,7 @@ class Instance:
 
     @cached_property
     def gauged(self) -> np.ndarray:
-        """The patterns times their labels, (P, N): stabilities are gauged @ w / sqrt(N)."""
+        """The patterns times their labels, (P, n_inputs): a perceptron's stabilities are gauged @ w / sqrt(N)."""
         return self.patterns * self.labels[:, None].astype(self.patterns.dtype)
 
     @cached_property
@@ -88,7 +94,9 @@ class Instance:
         """What a state remembers of its instance: shape and checksums of the data, and the measure on the weights."""
         prior, channel = self.model.prior, self.model.channel
         checksums = (zlib.crc32(self.patterns.data), zlib.crc32(self.labels.data))
-        return (self.P, self.N, str(self.patterns.dtype), *checksums, _described(prior), _described(channel))
+        external = 0 if self.external is None else zlib.crc32(np.ascontiguousarray(self.external).data)
+        described = (_described(prior), _described(channel), *self.model.replication)
+        return (self.P, self.N, str(self.patterns.dtype), *checksums, external, *described)
 
     def __repr__(self) -> str:
         return f"Instance(N={self.N}, P={self.P}, {self.patterns.dtype} patterns, model={self.model})"
@@ -133,6 +141,9 @@ class Model:
     prior = Binary()  # type: Any
     rule = Storage()  # type: Any
     patterns = "binary"  # type: Any
+    n_hidden = 1  # type: Any
+    # Whether this is one perceptron, without replicas: what the mean-field theory speaks of so far.
+    is_single = True
 
     def __post_init__(self) -> None:
         keep(self, alpha=number("alpha", self.alpha, above=0))
@@ -161,11 +172,12 @@ class Model:
         row, so that with the same stream a larger load extends a smaller one.
         """
         N = integer("N", N, at_least=1, at_most=_LARGEST_SIZE)
-        if N % 2 == 0 and self._has_ties:
-            raise reject(
-                "N", N, "odd numbers, because with +-1 patterns and weights an even N makes ties (h = 0)"
-            )
-        n_bytes = self.alpha * N * N * (1 if self.patterns == "binary" else 8)
+        n_inputs = self.n_inputs(N)
+        if N // self.n_hidden % 2 == 0 and self._has_ties:
+            odd = "odd numbers" if self.n_hidden == 1 else f"{self.n_hidden} times odd numbers"
+            why = "because with +-1 patterns and weights an even number of them at a unit makes ties (h = 0)"
+            raise reject("N", N, f"{odd}, {why}")
+        n_bytes = self.alpha * N * n_inputs * (1 if self.patterns == "binary" else 8)
         if n_bytes > _memory():
             raise reject(
                 "N", N, f"sizes whose patterns fit into memory; these would take {n_bytes:.2g} bytes"
@@ -173,20 +185,47 @@ class Model:
         streams = dict(zip(("teacher", "patterns", "labels"), generator(rng).spawn(3), strict=True))
         P = round(self.alpha * N)
         if self.patterns == "binary":
-            patterns = random_signs(P, N, streams["patterns"])
+            patterns = random_signs(P, n_inputs, streams["patterns"])
         else:
-            patterns = streams["patterns"].standard_normal((P, N))
+            patterns = streams["patterns"].standard_normal((P, n_inputs))
         if self.teacher_channel is None:
             labels = streams["labels"].choice(self.channel.labels, size=P)
             return Instance(patterns, labels, None, self)
-        teacher = self.prior.sample(N, streams["teacher"])
-        labels = self.teacher_channel.sample(self._fields(patterns, teacher), streams["labels"])
+        teacher = self.draw(N, streams["teacher"])
+        labels = self.teacher_channel.sample(self.fields(patterns, teacher), streams["labels"])
         return Instance(patterns, labels, teacher, self)
+
+    @property
+    def replication(self) -> tuple:
+        """What the measure of replicas has beside prior and channel."""
+        return ()
+
+    def draw(self, N: int, rng: np.random.Generator) -> np.ndarray:
+        """Weights from the prior, of each unit by itself."""
+        return np.concatenate([self.prior.sample(N // self.n_hidden, rng) for _ in range(self.n_hidden)])
+
+    def n_inputs(self, N: int) -> int:
+        """Entries of a pattern where there are N weights."""
+        return N
+
+    def n_weights(self, n_inputs: int) -> int:
+        """Weights where a pattern has so many entries."""
+        return n_inputs
+
+    def fields(self, patterns: np.ndarray, w: np.ndarray) -> np.ndarray:
+        """h_mu = w.xi_mu / sqrt N, shape (P,); with hidden units (P, n_hidden)."""
+        from physlearn.kernels.patterns import products
+
+        return products(patterns, w) / math.sqrt(patterns.shape[1])
 
     def stabilities(self, instance: Instance, w: Any) -> np.ndarray:
         """Delta_mu = y_mu w.xi_mu / sqrt N, shape (P,), for weights w of shape (N,) with w.w = N."""
+        fields = self._checked_fields(instance, w)
+        return instance.labels * fields
+
+    def _checked_fields(self, instance: Instance, w: Any) -> np.ndarray:
         member("instance", instance, Instance, "an Instance")
-        return instance.labels * self._fields(instance.patterns, _checked_vector("w", w, instance.N))
+        return self.fields(instance.patterns, checked_vector("w", w, instance.N))
 
     @cached_property
     def energy_refusal(self) -> str | None:
@@ -221,15 +260,25 @@ class Model:
             )
         return misclassification(self.teacher_channel, teacher_overlap)
 
+    def teacher_observables(self, instance: Instance, w: np.ndarray) -> dict[str, float]:
+        """What weights w have to do with the instance's teacher: overlap, whether they are it, generalization error."""
+        assert instance.teacher is not None
+        cosine = normalised_overlap(w, instance.teacher)
+        observables = {
+            "teacher_overlap": float(w @ instance.teacher.astype(np.float64)) / instance.N,
+            "recovered": int(cosine > 1 - 1e-9),
+        }
+        if self.teacher_channel is not None and self.n_hidden == 1:
+            observables["generalization_error"] = self.generalization_error(cosine)
+        return observables
+
     def with_alpha(self, alpha: float) -> "Model":
         """The same model at another load."""
         return replace(self, alpha=alpha)
 
-    @staticmethod
-    def _fields(patterns: np.ndarray, w: np.ndarray) -> np.ndarray:
-        from physlearn.kernels.patterns import products
-
-        return products(patterns, w) / math.sqrt(patterns.shape[1])
+    def with_fields(self, **values: Any) -> "Model":
+        """The same model with other values of its fields."""
+        return replace(self, **values)
 
     @property
     def _has_ties(self) -> bool:
@@ -263,6 +312,13 @@ class GeneralizedLinear(Model):
             raise reject(
                 "channel", self.channel, "with Teacher(), channels whose P(y|h) sum to one over the labels"
             )
+
+
+def normalised_overlap(first: np.ndarray, second: np.ndarray) -> float:
+    """The cosine of the angle between two weight vectors of any norm; zero where one of them vanishes."""
+    first, second = first.astype(np.float64), second.astype(np.float64)
+    lengths = np.sqrt((first @ first) * (second @ second))
+    return float(np.clip(first @ second / lengths, -1, 1)) if lengths > 0 else 0.0
 
 
 def _bounds_agree(channel: Channel) -> bool:
@@ -334,7 +390,8 @@ def _checked_labels(labels: Any, P: int) -> np.ndarray:
     return np.ascontiguousarray(array, dtype=np.int8)
 
 
-def _checked_vector(name: str, vector: Any, N: int) -> np.ndarray:
+def checked_vector(name: str, vector: Any, N: int) -> np.ndarray:
+    """`vector` as an array of N finite numbers, or an `InputError`."""
     array = _array(name, vector, "finite numbers, one a weight")
     if array.shape != (N,):
         raise reject(name, f"shape {array.shape}", f"shape ({N},), one entry a weight")
@@ -344,7 +401,7 @@ def _checked_vector(name: str, vector: Any, N: int) -> np.ndarray:
 
 
 def _checked_teacher(teacher: Any, N: int, prior: Prior) -> np.ndarray:
-    array = _checked_vector("teacher", teacher, N)
+    array = checked_vector("teacher", teacher, N)
     if isinstance(prior, Binary) and not (np.abs(array) == 1).all():
         raise reject(
             "teacher", f"entries such as {array[np.abs(array) != 1][0]}", "-1 and +1 for binary weights"

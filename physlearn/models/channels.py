@@ -177,6 +177,60 @@ class Window(Channel):
         return np.where(np.abs(field) < self.half_width, 1.0, -1.0)
 
 
+@dataclass(frozen=True)
+class Majority(Channel):
+    r"""Vote of K units: P(y|h_1 ... h_K) = 1 if y h_k > 0 for most k, else 0.
+
+    `mean` and `variance` have a last axis of units, whose cavity fields are independent; so have `gradient` and
+    `curvature`, the derivatives with respect to each unit's mean. Unit k agrees with probability
+    H(-y omega_k/sqrt V_k), and Z_out is that of more than K/2 agreeing.
+    """
+
+    n_hidden: int = 3
+
+    def log_partition(self, label, mean, variance):
+        agree, differ, _ = self._units(label, mean, variance)
+        return self._log_vote(agree, differ)
+
+    def gradient(self, label, mean, variance):
+        agree, differ, density = self._units(label, mean, variance)
+        pivotal = np.stack(
+            [_log_count(np.delete(agree, k, -1), np.delete(differ, k, -1), self.n_hidden // 2)
+             for k in range(self.n_hidden)], axis=-1)  # fmt: skip
+        ratio = np.exp(density + pivotal - self._log_vote(agree, differ)[..., None])
+        return np.asarray(label)[..., None] * ratio / np.sqrt(variance)
+
+    def curvature(self, label, mean, variance):
+        gradient = self.gradient(label, mean, variance)
+        return -gradient * (mean / variance + gradient)
+
+    def sample(self, field: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """The vote of the fields' signs; shape (..., K) to (...)."""
+        return self.predict(field)
+
+    def predict(self, field):
+        return np.where((np.asarray(field) > 0).sum(axis=-1) > self.n_hidden / 2, 1.0, -1.0)
+
+    def _units(self, label, mean, variance):
+        """Log probabilities that each unit agrees and that it does not, and the log density of a field at zero."""
+        x = np.asarray(label)[..., None] * mean / np.sqrt(variance)
+        return log_H(-x), log_H(x), -np.square(x) / 2 - math.log(2 * math.pi) / 2
+
+    def _log_vote(self, agree, differ):
+        counts = range(self.n_hidden // 2 + 1, self.n_hidden + 1)
+        return np.logaddexp.reduce([_log_count(agree, differ, count) for count in counts], axis=0)
+
+
+def _log_count(agree, differ, count):
+    """Log probability that `count` of the units on the last axis agree."""
+    logs = np.full((count + 2, *agree.shape[:-1]), -np.inf)
+    logs[0] = 0.0
+    for k in range(agree.shape[-1]):
+        logs[1:] = np.logaddexp(logs[1:] + differ[..., k], logs[:-1] + agree[..., k])
+        logs[0] = logs[0] + differ[..., k]
+    return logs[count]
+
+
 def _narrow_derivatives(distance, half):
     """Log of the integral of G over (distance - half, distance + half), and its first two derivatives."""
     offset = half[:, None] * _NODES

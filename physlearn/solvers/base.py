@@ -39,10 +39,13 @@ class Solver(ABC):
         The kind of State that `init` makes, and the only one from which a run goes on.
     result_type : type
         What `solve` returns: Result, or a subclass that reads more off the final state.
+    takes_external : bool
+        Whether it treats instances with an external field (see `Tethered`).
     """
 
     state_type: ClassVar[type[State]]
     result_type: ClassVar[type[Result]] = Result
+    takes_external: ClassVar[bool] = False
 
     @abstractmethod
     def supports(self, model: Model) -> str | None:
@@ -131,6 +134,10 @@ def sweeps(
     refusal = solver.supports(instance.model)
     if refusal:
         raise InputError(f"solver: {refusal}")
+    if instance.external is not None and not solver.takes_external:
+        raise InputError(
+            f"solver: {type(solver).__name__} takes no instance that is tethered to a reference."
+        )
     state = solver.init(instance, rng) if state is None else _resumed(instance, solver, state)
     done, records = [], []
     while (status := solver.status(instance, state)) is None:
@@ -167,19 +174,8 @@ def common_observables(instance: Instance, weights: np.ndarray | None) -> dict[s
         energy = instance.model.energy(instance, weights)
         observables |= {"energy": energy, "solved": int(energy == 0)}
     if instance.teacher is not None:
-        observables["teacher_overlap"] = float(weights @ instance.teacher.astype(np.float64)) / instance.N
-        cosine = normalised_overlap(weights, instance.teacher)
-        observables["recovered"] = int(cosine > 1 - 1e-9)
-        if instance.model.teacher_channel is not None:
-            observables["generalization_error"] = instance.model.generalization_error(cosine)
+        observables |= instance.model.teacher_observables(instance, weights)
     return observables
-
-
-def normalised_overlap(first: np.ndarray, second: np.ndarray) -> float:
-    """The cosine of the angle between two weight vectors of any norm; zero where one of them vanishes."""
-    first, second = first.astype(np.float64), second.astype(np.float64)
-    lengths = np.sqrt((first @ first) * (second @ second))
-    return float(np.clip(first @ second / lengths, -1, 1)) if lengths > 0 else 0.0
 
 
 def _stream(rng: np.random.Generator) -> str:

@@ -159,6 +159,8 @@ class Enumeration(Solver):
     result_type = EnumerationResult
 
     def supports(self, model: Model) -> str | None:
+        if not model.is_single:
+            return f"Enumeration treats single perceptrons, which {type(model).__name__} is not."
         if not isinstance(model.prior, Binary):
             return f"Enumeration needs binary weights; {type(model).__name__} has the prior {model.prior!r}."
         return model.energy_refusal and f"Enumeration counts zeros of the energy: {model.energy_refusal}"

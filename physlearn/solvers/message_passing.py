@@ -8,8 +8,9 @@ import numpy as np
 from physlearn.inputs import integer, keep, number
 from physlearn.kernels.patterns import packed_products, sums_of_columns, sums_of_rows
 from physlearn.models import Channel, Instance, Model, Prior
+from physlearn.models.base import normalised_overlap
 from physlearn.results import Status
-from physlearn.solvers.base import Solver, State, normalised_overlap
+from physlearn.solvers.base import Solver, State
 
 
 @dataclass
@@ -109,6 +110,8 @@ class AMP(Solver):
         )
 
     def supports(self, model: Model) -> str | None:
+        if not model.is_single:
+            return f"AMP treats single perceptrons, which {type(model).__name__} is not."
         if isinstance(model.prior, Prior) and isinstance(model.channel, Channel):
             return None
         return f"AMP needs a model with a Prior and a Channel; {type(model).__name__} has none."

@@ -87,6 +87,8 @@ class MonteCarlo(Solver):
     def supports(self, model: Model) -> str | None:
         """None for binary weights and a model with an energy, else the sentence why not."""
         name = type(self).__name__
+        if not model.is_single:
+            return f"{name} treats single perceptrons, which {type(model).__name__} is not."
         if not isinstance(model.prior, Binary):
             return f"{name} flips weights that are -1 or +1, which those of {model.prior!r} are not."
         return model.energy_refusal and f"{name} needs an energy: {model.energy_refusal}"

@@ -59,20 +59,23 @@ def configured(point: Mapping[str, Any]) -> tuple[Model, Solver]:
     solver = member("solver", point.get("solver"), Solver, "a Solver such as AMP()")
     integer("N", point.get("N"), at_least=1)
     # An axis may be a field of another solver of the same scan.
-    known = {field.name for item in (model, solver, *_solvers()) for field in dataclasses.fields(item)}
+    inner = getattr(model, "model", model)  # that of replicas, whose fields are as good as their own
+    known = {field.name for item in (model, inner, solver, *_solvers()) for field in dataclasses.fields(item)}
     for name in point:
         if name not in known and name not in _NAMES:
             raise reject("point", name, f"{', '.join(_NAMES)}, and fields of the model or of a solver")
-    model, solver = _replaced(model, point), _replaced(solver, point)
+    model = model.with_fields(**_of(model, point) | _of(inner, point))
+    solver = dataclasses.replace(solver, **_of(solver, point))
     refusal = solver.supports(model)
     if refusal:
         raise InputError(f"solver: {refusal}")
     return model, solver
 
 
-def _replaced(item: Any, point: Mapping[str, Any]) -> Any:
-    names = {field.name for field in dataclasses.fields(item)}
-    return dataclasses.replace(item, **{name: value for name, value in point.items() if name in names})
+def _of(item: Any, point: Mapping[str, Any]) -> dict[str, Any]:
+    """What a point says of the fields of a model or solver."""
+    names = {field.name for field in dataclasses.fields(item) if field.name != "model"}
+    return {name: value for name, value in point.items() if name in names}
 
 
 def _solvers(kind: type[Solver] = Solver) -> list[type[Solver]]:
