@@ -48,7 +48,12 @@ class Lines:
         self._file = os.open(path, flags, 0o666)
         self._end = os.fstat(self._file).st_size
         if header is not None:
-            self._append(header)
+            try:
+                self._append(header)
+            except InputError:
+                self.shut()
+                path.unlink(missing_ok=True)
+                raise
 
     def put(self, entry: Entry, outcome: Outcome) -> None:
         """Write down what became of a task."""

@@ -86,6 +86,22 @@ def test_a_worker_whose_disk_is_full_hands_over_its_values(tmp_path, monkeypatch
     assert len(Path(path[0]).read_bytes().splitlines()) == 1  # its header: no half of a line stays
 
 
+def test_a_worker_whose_disk_is_full_from_the_start_leaves_nothing_behind(tmp_path, monkeypatch):
+    original = os.write
+
+    def full(file, data):
+        if b'"of"' in data:
+            raise OSError(28, "No space left on device")
+        return original(file, data)
+
+    monkeypatch.setattr(journal_module.os, "write", full)
+    before = len(os.listdir("/proc/self/fd"))
+    outcomes, _, _ = chunk_of(tmp_path, [{"x": 1.0}], {"x": 0})
+    assert outcomes[0].values == {"x": 1.0}
+    assert len(list((tmp_path / "journal").iterdir())) == 1
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
 def test_refusals_are_not_written_down(tmp_path):
     writer = Writer(tmp_path, 2)
     setting = Setting(refuses, 0, directory=str(tmp_path), journal=writer.path.name)
