@@ -1,5 +1,6 @@
 """What workers write down themselves, what they leave to the process that hands out the tasks, and their notes."""
 
+import dataclasses
 import json
 import os
 import time
@@ -14,7 +15,7 @@ from physlearn.scan import TaskWarning
 from physlearn.scan import journal as journal_module
 from physlearn.scan.journal import Reader, Writer
 from physlearn.scan.tasks import Setting
-from physlearn.scan.worker import last_begun, run_chunk
+from physlearn.scan.worker import chunk_name, last_begun, run_chunk
 
 
 def tenth(point, streams):
@@ -136,6 +137,34 @@ def test_notes_of_runs_that_were_killed_go_and_those_of_living_ones_stay(tmp_pat
     assert last_begun(str(tmp_path), f"{living.path.name}.4") == 2
     assert last_begun(str(tmp_path), f"{living.path.name}.4") is None
     living.close("finished")
+
+
+def counted(point, streams):
+    with Path(point["log"]).open("a") as file:
+        file.write(f"{point['a']} ")
+    return {"x": 1.0}
+
+
+def test_a_chunk_that_is_tried_again_hands_back_what_may_have_killed(tmp_path):
+    """As by Dask: what was finished comes from the journal, what was under way is marked, the rest is not begun."""
+    entries = [Scan(counted, {"a": [k, 99]}, {"log": str(tmp_path / "log")}).entry(0) for k in range(5)]
+    entries = [dataclasses.replace(entry, index=10 + k) for k, entry in enumerate(entries)]
+    writer = Writer(tmp_path, 2)
+    journal = writer.path.name
+    setting = Setting(counted, 0, directory=str(tmp_path), journal=journal, n_dims={"x": 0}, coordinator=-1)
+    name = chunk_name(journal, 7)
+    run_chunk(setting, entries[:2], name)
+    (tmp_path / "under-way" / name).write_text("10 11 12 ")
+    outcomes = run_chunk(setting, entries, name)
+    writer.close("finished")
+    assert [(item.index, item.status, item.has_killed) for item in outcomes] == [
+        (10, Status.DONE.code, False),
+        (11, Status.DONE.code, False),
+        (12, None, True),
+    ]
+    assert "+" in outcomes[0].journal
+    assert (tmp_path / "log").read_text() == "0 1 "
+    assert not (tmp_path / "under-way" / name).exists()
 
 
 def deadly_trio(point, streams):
