@@ -7,7 +7,7 @@ import threading
 import time
 import warnings
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import BrokenExecutor, Future
 from typing import Any
 
@@ -55,7 +55,7 @@ class Dispatch:
         self._numbers = itertools.count()
         self._seconds: float | None = None  # that a task takes, lately
 
-    def __iter__(self) -> Iterator[tuple[Entry, Outcome]]:
+    def __iter__(self) -> Generator[tuple[Entry, Outcome], None, None]:
         """Where a worker dies, an engine may end the others too: what was under way is run once more among the rest."""
         while True:
             try:
@@ -138,7 +138,8 @@ class Dispatch:
         results = engine(calls)
         try:
             with _errors_told(engine):
-                yield from results
+                for result in results:  # noqa: UP028 - `yield from` would close them before the warning is caught
+                    yield result
         finally:
             with warnings.catch_warnings():
                 # Of a stopped run, joblib warns at length that some tasks were in vain.

@@ -94,7 +94,7 @@ class Run:
             with self._keeping(setting, count_workers(n_jobs)) as setting:
                 try:
                     dispatch = Dispatch(setting, self._entries(), n_jobs, self.unfinished)
-                    with contextlib.closing(iter(dispatch)) as outcomes:
+                    with contextlib.closing(dispatch.__iter__()) as outcomes:
                         for entry, outcome in outcomes:
                             if outcome.status is not None:
                                 self._take(entry, outcome)
