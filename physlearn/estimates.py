@@ -63,9 +63,11 @@ class FiniteSizeThreshold:
     level: float = 0.5
 
     def __repr__(self) -> str:
+        freedom = len(self.sizes) - 2
+        quality = f", chi2 = {self.chi2:.2g} for {freedom} degrees of freedom" if freedom else ""
         return (
             f"Threshold {self.threshold} for N to infinity, from N = {', '.join(map(str, self.sizes))} "
-            f"by N^-{self.exponent:.3g}, chi2 = {self.chi2:.2g} for {len(self.sizes) - 2} degrees of freedom."
+            f"by N^-{self.exponent:.3g}{quality}."
         )
 
     def to_dataset(self):

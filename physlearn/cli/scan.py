@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import sys
-import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -199,6 +198,7 @@ def _engine(name: str | None, scheduler: str | None, jobs: int) -> Iterator[int 
                     dashboard_address=None,
                     silence_logs=logging.CRITICAL,
                 )
+                cluster.adapt(minimum=workers, maximum=workers)  # it replaces workers that don't come back
             scheduler = stack.enter_context(cluster)
         elif not re.fullmatch(r"(\w+://)?[^/\s]+:\d+", scheduler):
             raise reject("--scheduler", scheduler, "an address such as tcp://127.0.0.1:8786")
@@ -221,15 +221,12 @@ def _engine(name: str | None, scheduler: str | None, jobs: int) -> Iterator[int 
 
 @contextlib.contextmanager
 def _deaf_children() -> Iterator[None]:
-    """Processes started meanwhile do not hear Ctrl-C, which is ours to handle."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Threads and processes started meanwhile, and theirs, do not hear Ctrl-C, which is ours to handle."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager

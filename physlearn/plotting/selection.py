@@ -64,8 +64,10 @@ def is_of(dataset: "xarray.Dataset", name: str) -> bool:
     """Whether the theory's `name` is what was measured: for message passing, whose weights are no sample of the
     measure, the error of its weights is the theory's ``generalization_error_amp``.
     """
-    twin = dataset.get("generalization_error_amp")
-    return name != "generalization_error" or twin is None or not bool(np.isfinite(twin.values).any())
+    marks = [dataset.get(f"generalization_error_{kind}") for kind in ("amp", "bayes")]
+    return name != "generalization_error" or not any(
+        mark is not None and np.isfinite(mark.values).any() for mark in marks
+    )
 
 
 def axis_for(x: str | None, points: "xarray.DataArray | None", lines: "xarray.DataArray | None") -> str:

@@ -167,17 +167,6 @@ class Directory:
         finally:
             os.close(file)
 
-    def finished(
-        self, grid: Grid, configuration: Mapping[str, Any], reader: Reader, but: Path | None = None
-    ) -> np.ndarray:
-        """Indices of the tasks that `reader` newly finds finished, failed ones left out."""
-        indices = (
-            index
-            for index, record in placed(self.records(reader, but), grid, configuration)
-            if record["status"] != Status.FAILED.code
-        )
-        return np.fromiter(indices, dtype=np.int64)
-
     def records(self, reader: Reader, but: Path | None = None) -> Iterator[dict[str, Any]]:
         """Those of `reader` whose arrays are there."""
         for record in reader.records(but):
@@ -251,6 +240,18 @@ def _wait_for(file: int, path: Path) -> None:
             return
         else:
             return
+
+
+def finished(
+    records: Iterator[Mapping[str, Any]], grid: Grid, configuration: Mapping[str, Any]
+) -> np.ndarray:
+    """Indices of the tasks that `records` say are finished, failed ones left out."""
+    indices = (
+        index
+        for index, record in placed(records, grid, configuration)
+        if record["status"] != Status.FAILED.code
+    )
+    return np.fromiter(indices, dtype=np.int64)
 
 
 def placed(

@@ -7,6 +7,7 @@ of their own beside that of the process which hands out the tasks, called after 
 
 import contextlib
 import datetime
+import glob
 import json
 import os
 import platform
@@ -48,7 +49,12 @@ class Lines:
         self._file = os.open(path, flags, 0o666)
         self._end = os.fstat(self._file).st_size
         if header is not None:
-            self._append(header)
+            try:
+                self._append(header)
+            except InputError:
+                self.shut()
+                path.unlink(missing_ok=True)
+                raise
 
     def put(self, entry: Entry, outcome: Outcome) -> None:
         """Write down what became of a task."""
@@ -68,6 +74,7 @@ class Lines:
         }
         if arrays:
             record["arrays"] = f"{entry.key[:2]}/{entry.key}.npz"
+            record["n_dims"] = {name: item.ndim for name, item in arrays.items()}
             try:
                 with (
                     replacing(self._directory / "arrays" / record["arrays"], sync=False) as temporary,
@@ -171,6 +178,27 @@ def beside(directory: Path, journal: str) -> Iterator[Lines | None]:
                     lines.sync()
                 _own.synced = time.monotonic()
             lines.shut()
+
+
+def records_beside(directory: Path, journal: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The lines of tasks that the workers of a run have written, each with the name of its journal."""
+    for path in (directory / "journal").glob(f"{glob.escape(_stem(journal))}+*.jsonl"):
+        with path.open("rb") as file:
+            for line in file:
+                record = _parsed(line) if line.endswith(b"\n") else None
+                if record is not None and "point" in record:
+                    yield path.name, record
+
+
+def dimensions(record: Mapping[str, Any]) -> dict[str, int]:
+    """How many dimensions each value of a task has."""
+    n_dims = dict(record.get("n_dims", {}))
+    for name, value in record["values"].items():
+        n_dims[name] = 0
+        while isinstance(value, list):
+            n_dims[name] += 1
+            value = value[0] if value else None
+    return n_dims
 
 
 def sync(paths: Iterable[Path]) -> None:
@@ -286,6 +314,7 @@ _KINDS: dict[str, Any] = {
     "seconds": (int, float),
     "time": (int, float),
     "arrays": str,
+    "n_dims": dict,
     "error": str,
 }
 

@@ -20,10 +20,10 @@ import numpy as np
 from physlearn.inputs import InputError, reject
 from physlearn.results import Status
 from physlearn.scan.dataset import Table, attributes, check_measure, restricted
-from physlearn.scan.directory import Directory, damage
+from physlearn.scan.directory import Directory, damage, finished
 from physlearn.scan.dispatch import Dispatch, count_workers
 from physlearn.scan.grid import single_names
-from physlearn.scan.journal import Writer, sync
+from physlearn.scan.journal import Writer, dimensions, sync
 from physlearn.scan.preview import check_size
 from physlearn.scan.storage import provenance, read
 from physlearn.scan.tasks import Entry, Outcome, Setting, TaskError
@@ -93,10 +93,12 @@ class Run:
         with _bar(total, total - missing, progress) as bar:
             with self._keeping(setting, count_workers(n_jobs)) as setting:
                 try:
-                    for entry, outcome in Dispatch(setting, self._entries(), n_jobs, self.unfinished):
-                        if outcome.status is not None:
-                            self._take(entry, outcome)
-                            bar.update(total - missing + self._failed + self._succeeded - bar.n)
+                    dispatch = Dispatch(setting, self._entries(), n_jobs, self.unfinished)
+                    with contextlib.closing(dispatch.__iter__()) as outcomes:
+                        for entry, outcome in outcomes:
+                            if outcome.status is not None:
+                                self._take(entry, outcome)
+                                bar.update(total - missing + self._failed + self._succeeded - bar.n)
                 except (InputError, TaskError):
                     raise
                 except Exception as error:
@@ -216,7 +218,11 @@ class DirectoryRun(Run):
     def compute(self, setting: Setting, n_jobs: int | None, progress: bool | None) -> None:
         self.check()
         self._directory.claim(self._configuration)
-        super().compute(setting, n_jobs, progress)
+        try:
+            super().compute(setting, n_jobs, progress)
+        except KeyboardInterrupt as error:
+            kept = f"stopped; what was finished is kept in {self._directory.path}, and the same run goes on from there"
+            raise type(error)(kept) from None
 
     def dataset(self) -> "xarray.Dataset":
         """What the directory holds of this scan; ``result.nc`` then holds it too, and all else that is there."""
@@ -251,19 +257,31 @@ class DirectoryRun(Run):
         return left
 
     def _look(self, but: Path | None) -> int:
-        found = self._directory.finished(self.scan.grid, self._configuration, self._reader, but)
+        records = self._with_shapes(self._directory.records(self._reader, but))
+        found = finished(records, self.scan.grid, self._configuration)
         new = int(np.count_nonzero(~self.done[np.unique(found)]))
         self.done[found] = True
         return new
 
+    def _with_shapes(self, records: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        """The records, while what is known of their values' dimensions is kept: new ones must have the same."""
+        for record in records:
+            if record["status"] != Status.FAILED.code:
+                for name, n_dims in dimensions(record).items():
+                    self._n_dims.setdefault(name, n_dims)
+            yield record
+
     def _order(self) -> Iterable[int]:
-        """Of several processes with the same tasks, the later ones go at random, so that they seldom meet."""
+        """Of several processes with the same tasks, the second begins at the end, later ones go at random."""
         assert self._writer is not None
         name = self._writer.path.name
-        if self.shard is None and any(other < name for other in self._reader.living(self._writer.path)):
-            order = np.fromiter(self.scan.grid.order(), dtype=np.int64)
-            return map(int, np.random.default_rng(list(name.encode())).permutation(order))
-        return super()._order()
+        earlier = sum(other < name for other in self._reader.living(self._writer.path))
+        if self.shard is not None or not earlier:
+            return super()._order()
+        order = np.fromiter(self.scan.grid.order(), dtype=np.int64)
+        if earlier == 1:
+            return map(int, order[::-1])
+        return map(int, np.random.default_rng(list(name.encode())).permutation(order))
 
     @contextlib.contextmanager
     def _keeping(self, setting: Setting, n_workers: int) -> Iterator[Setting]:

@@ -186,7 +186,9 @@ def _finite_size(data: "xarray.Dataset | None") -> list[str]:
     )
     limit = with_error(float(data["threshold"]), float(data["threshold_error"]))
     solver = f", {data.attrs['solver']}" if data.attrs.get("solver") else ""
-    quality = f"chi2 {float(data['chi2']):.2g} for {data.sizes['N'] - 2} degrees of freedom"
+    freedom = data.sizes["N"] - 2
+    of_fit = f"chi2 {float(data['chi2']):.2g} for {freedom} degrees of freedom"
+    quality = of_fit if freedom else "two sizes: nothing is left to test the fit by"
     level = float(data["level"]) if "level" in data else 0.5
     rate = "one half" if level == 0.5 else f"{level:.4g}"
     return [

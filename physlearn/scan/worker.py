@@ -1,11 +1,11 @@
 """What a worker does with a chunk of tasks: it runs them, and writes down itself what is finished."""
 
 import contextlib
-import itertools
+import json
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from physlearn.inputs import InputError
 from physlearn.results import Status
-from physlearn.scan.journal import Lines, beside
+from physlearn.scan.journal import Lines, beside, dimensions, records_beside
 from physlearn.scan.tasks import Entry, Outcome, Setting, run_entry
 from physlearn.scan.threads import single_threaded
 
@@ -24,28 +24,54 @@ _PATIENCE = 0.3
 def run_chunk(setting: Setting, entries: Sequence[Entry], name: str = "") -> list[Outcome]:
     """Tasks one after the other, until the deadline, or until they take longer than it was thought.
 
-    A worker keeps notes, called `name`, of the tasks that it begins. Where they say that two workers have died of the
-    same one, it has failed: an engine that tries again by itself might try for ever.
+    A worker keeps notes, called `name`, of the tasks that it begins. Where an engine tries a chunk again by itself,
+    they tell which task was under way when the worker died: those before it are not repeated, as far as they have
+    been written down, and it is handed back with a mark, lest the engine try for ever.
     """
     _end_with(setting.coordinator)
     begin = time.monotonic()
     outcomes: list[Outcome] = []
     with single_threaded(), _journal(setting) as journal, _Notes(setting, name) as notes:
+        before = _written(setting, entries) if notes.last is not None else {}
         for entry in entries:
             if outcomes and time.monotonic() - begin > _PATIENCE:
+                break
+            if entry.index in before:
+                outcomes.append(before[entry.index])
+                continue
+            if entry.index == notes.last:
+                outcomes.append(Outcome(entry.index, None, has_killed=True))
                 break
             if time.time() >= setting.deadline:
                 outcomes.append(Outcome(entry.index, None))
                 continue
-            if notes.has_killed(entry):
-                outcome = dead(entry)
-            else:
-                notes.begin(entry)
-                outcome = run_entry(setting, entry)
+            notes.begin(entry)
+            outcome = run_entry(setting, entry)
             if journal is not None:
                 _keep(journal, setting, entry, outcome)
             outcomes.append(outcome)
     return outcomes
+
+
+def _written(setting: Setting, entries: Sequence[Entry]) -> dict[int, Outcome]:
+    """What workers of this run have written down of these tasks, by index."""
+    if not setting.journal or setting.directory is None:
+        return {}
+    indices = {_named(entry.address, entry.instance): entry.index for entry in entries}
+    found = {}
+    for journal, record in records_beside(Path(setting.directory), setting.journal):
+        index = indices.get(_named(record["point"], record["instance"]))
+        if index is not None:
+            names = dict.fromkeys(dimensions(record))
+            seconds = float(record.get("seconds", 0.0))
+            found[index] = Outcome(
+                index, record["status"], names, seconds, record.get("error", ""), journal=journal
+            )
+    return found
+
+
+def _named(point: Mapping[str, Any], instance: int) -> str:
+    return json.dumps([point, instance], sort_keys=True)
 
 
 def dead(entry: Entry, reason: str = "") -> Outcome:
@@ -77,14 +103,14 @@ def _keep(journal: Lines, setting: Setting, entry: Entry, outcome: Outcome) -> N
 
 
 class _Notes:
-    """Which tasks of a chunk have been begun, try by try, where a worker sees the run's directory."""
+    """Which tasks of a chunk have been begun, where a worker sees the run's directory."""
 
     def __init__(self, setting: Setting, name: str) -> None:
         self._path = None
         if name and setting.directory is not None and os.getpid() != setting.coordinator:
             self._path = _note(setting.directory, name)
-        self._before: list[str] = []
         self._file: Any = None
+        self.last: int | None = None  # that was under way when an earlier worker died
 
     def __enter__(self) -> "_Notes":
         if self._path is not None:
@@ -92,8 +118,7 @@ class _Notes:
                 self._path.parent.mkdir(exist_ok=True)
                 self._file = self._path.open("a+b", buffering=0)
                 self._file.seek(0)
-                self._before = self._file.read().decode().split()
-                self._file.write(b"- ")
+                self.last = _last(self._file.read().decode())
         return self
 
     def begin(self, entry: Entry) -> None:
@@ -101,11 +126,6 @@ class _Notes:
         if self._file is not None:
             with contextlib.suppress(OSError):
                 self._file.write(b"%d " % entry.index)
-
-    def has_killed(self, entry: Entry) -> bool:
-        """Whether two tries have ended with it."""
-        ends = [here for here, after in itertools.pairwise([*self._before, "-"]) if after == "-"]
-        return ends.count(str(entry.index)) >= 2
 
     def __exit__(self, *_: object) -> None:
         if self._file is not None:
@@ -118,11 +138,16 @@ def last_begun(directory: str, name: str) -> int | None:
     """The task that the worker who had the chunk `name` began last before it died; its notes are removed."""
     path = _note(directory, name)
     try:
-        last = path.read_text().split()[-1:]
+        text = path.read_text()
         path.unlink()
     except (OSError, ValueError):
         return None
-    return int(last[0]) if last and last[0].isdigit() else None
+    return _last(text)
+
+
+def _last(notes: str) -> int | None:
+    indices = notes.split()
+    return int(indices[-1]) if indices and indices[-1].isdigit() else None
 
 
 def chunk_name(journal: str, number: int) -> str:

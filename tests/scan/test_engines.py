@@ -60,6 +60,20 @@ def test_a_dask_cluster_of_two_workers(expected, tmp_path):
     assert_same(data, dying(tmp_path, deaths=1).run())
 
 
+@pytest.mark.filterwarnings("ignore")  # what Dask says of its own parts
+def test_a_worker_killed_under_dask_repeats_nothing_that_is_finished(tmp_path):
+    """Dask tries the whole chunk again: the new worker asks the journals what the dead one had finished."""
+    distributed = pytest.importorskip("distributed")
+    scan = Scan(logged_deadly, {"a": list(range(60))}, {"log": str(tmp_path / "log")}, seed=3)
+    cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)
+    with cluster, distributed.Client(cluster), joblib.parallel_config(backend="dask", n_jobs=-1):
+        data = scan.run(tmp_path / "out", n_jobs=None)
+    assert (tmp_path / "log.died").exists()
+    assert sum(Counter((tmp_path / "log").read_text().split()).values()) <= 60 + 1
+    assert len(list(Reader(tmp_path / "out").records())) == 60
+    assert_same(data, scan.run())
+
+
 def test_any_order(expected, tmp_path, monkeypatch):
     order, shuffled = Grid.order, np.random.default_rng(0)
     monkeypatch.setattr(

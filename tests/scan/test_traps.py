@@ -315,6 +315,46 @@ def test_a_value_of_another_shape_than_elsewhere_is_a_failure(tmp_path):
     assert progress(tmp_path).n_failed == 1
 
 
+def grows_a_dimension(point, streams):
+    return {"value": 1.0 if point["a"] < 3 else np.ones(point["length"])}
+
+
+@pytest.mark.parametrize("length", [2, 100])
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_another_shape_than_in_earlier_runs_is_told_too(tmp_path, length, n_jobs):
+    """Large arrays have files of their own."""
+
+    def scan(values):
+        return Scan(grows_a_dimension, {"a": values}, {"length": length})
+
+    scan([0, 1, 2]).run(tmp_path / "number")
+    with pytest.warns(
+        TaskWarning, match=r"^3 tasks of 3 failed .*value has 1 dimensions here and 0 elsewhere"
+    ):
+        scan([0, 1, 2, 3, 4, 5]).run(tmp_path / "number", n_jobs=n_jobs)
+    assert progress(tmp_path / "number").n_failed == 3
+    with pytest.raises(TaskError, match="all 3 tasks failed"):
+        scan([3, 4, 5]).run(tmp_path / "number", n_jobs=n_jobs)
+    scan([3, 4]).run(tmp_path / "array")
+    with pytest.warns(TaskWarning, match="value has 0 dimensions here and 1 elsewhere"):
+        scan([2, 3, 4]).run(tmp_path / "array", n_jobs=n_jobs)
+
+
+def stops(point, streams):
+    if point["a"] == 3:
+        raise KeyboardInterrupt
+    return {"value": 1.0}
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_who_stops_a_run_is_told_how_to_go_on(tmp_path, n_jobs):
+    scan = Scan(stops, {"a": [0, 1, 2, 3]})
+    with pytest.raises(
+        KeyboardInterrupt, match=r"^stopped; what was finished is kept in .*, and the same run goes"
+    ):
+        scan.run(tmp_path, n_jobs=n_jobs)
+
+
 @pytest.mark.parametrize(
     "values", [["a", "a\0"], ["\udc80"], [True, False], [1, 1.0], [float("inf")]], ids=repr
 )
@@ -457,12 +497,13 @@ def test_workers_end_when_their_coordinator_is_killed(tmp_path):
 def test_a_task_that_kills_its_workers_ends_on_dask_too(tmp_path):
     distributed = pytest.importorskip("distributed")
     cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)
+    cluster.adapt(minimum=2, maximum=2)  # else it may give up a worker that dies again and again
     scan = Scan(deadly, AXES, {"log": str(tmp_path / "deaths"), "deaths": 100}, 1, 3)
     with cluster, distributed.Client(cluster), joblib.parallel_config(backend="dask", n_jobs=-1):
         data = scan.run(tmp_path / "out", n_jobs=None)
     assert data["status"].sel(alpha=1.0, N=9).item() == Status.FAILED.code
     assert int((data["status"] == Status.DONE.code).sum()) == 5
-    assert len((tmp_path / "deaths").read_text()) == 2
+    assert len((tmp_path / "deaths").read_text()) == 3  # twice beside others, then by itself
 
 
 def test_an_engine_that_gives_its_answers_at_once(tmp_path):
@@ -473,13 +514,13 @@ def test_an_engine_that_gives_its_answers_at_once(tmp_path):
 
 def test_later_processes_in_a_directory_go_their_own_way(tmp_path):
     """Two of them, started at once: nearly all tasks are done by one of them only."""
-    scan = Scan(slow, {"alpha": list(range(60))}, {"N": 5, "pause": 0.05, "log": str(tmp_path / "log")})
+    scan = Scan(slow, {"alpha": list(range(60))}, {"N": 5, "pause": 0.02, "log": str(tmp_path / "log")})
     threads = [threading.Thread(target=scan.run, args=(tmp_path / "out",)) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert 60 <= len((tmp_path / "log").read_text().splitlines()) < 100
+    assert 60 <= len((tmp_path / "log").read_text().splitlines()) < 100  # they meet in the middle
     assert progress(tmp_path / "out").n_done == 60
 
 

@@ -1,5 +1,6 @@
 """What workers write down themselves, what they leave to the process that hands out the tasks, and their notes."""
 
+import dataclasses
 import json
 import os
 import time
@@ -14,7 +15,7 @@ from physlearn.scan import TaskWarning
 from physlearn.scan import journal as journal_module
 from physlearn.scan.journal import Reader, Writer
 from physlearn.scan.tasks import Setting
-from physlearn.scan.worker import last_begun, run_chunk
+from physlearn.scan.worker import chunk_name, last_begun, run_chunk
 
 
 def tenth(point, streams):
@@ -86,6 +87,22 @@ def test_a_worker_whose_disk_is_full_hands_over_its_values(tmp_path, monkeypatch
     assert len(Path(path[0]).read_bytes().splitlines()) == 1  # its header: no half of a line stays
 
 
+def test_a_worker_whose_disk_is_full_from_the_start_leaves_nothing_behind(tmp_path, monkeypatch):
+    original = os.write
+
+    def full(file, data):
+        if b'"of"' in data:
+            raise OSError(28, "No space left on device")
+        return original(file, data)
+
+    monkeypatch.setattr(journal_module.os, "write", full)
+    before = len(os.listdir("/proc/self/fd"))
+    outcomes, _, _ = chunk_of(tmp_path, [{"x": 1.0}], {"x": 0})
+    assert outcomes[0].values == {"x": 1.0}
+    assert len(list((tmp_path / "journal").iterdir())) == 1
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
 def test_refusals_are_not_written_down(tmp_path):
     writer = Writer(tmp_path, 2)
     setting = Setting(refuses, 0, directory=str(tmp_path), journal=writer.path.name)
@@ -120,6 +137,34 @@ def test_notes_of_runs_that_were_killed_go_and_those_of_living_ones_stay(tmp_pat
     assert last_begun(str(tmp_path), f"{living.path.name}.4") == 2
     assert last_begun(str(tmp_path), f"{living.path.name}.4") is None
     living.close("finished")
+
+
+def counted(point, streams):
+    with Path(point["log"]).open("a") as file:
+        file.write(f"{point['a']} ")
+    return {"x": 1.0}
+
+
+def test_a_chunk_that_is_tried_again_hands_back_what_may_have_killed(tmp_path):
+    """As by Dask: what was finished comes from the journal, what was under way is marked, the rest is not begun."""
+    entries = [Scan(counted, {"a": [k, 99]}, {"log": str(tmp_path / "log")}).entry(0) for k in range(5)]
+    entries = [dataclasses.replace(entry, index=10 + k) for k, entry in enumerate(entries)]
+    writer = Writer(tmp_path, 2)
+    journal = writer.path.name
+    setting = Setting(counted, 0, directory=str(tmp_path), journal=journal, n_dims={"x": 0}, coordinator=-1)
+    name = chunk_name(journal, 7)
+    run_chunk(setting, entries[:2], name)
+    (tmp_path / "under-way" / name).write_text("10 11 12 ")
+    outcomes = run_chunk(setting, entries, name)
+    writer.close("finished")
+    assert [(item.index, item.status, item.has_killed) for item in outcomes] == [
+        (10, Status.DONE.code, False),
+        (11, Status.DONE.code, False),
+        (12, None, True),
+    ]
+    assert "+" in outcomes[0].journal
+    assert (tmp_path / "log").read_text() == "0 1 "
+    assert not (tmp_path / "under-way" / name).exists()
 
 
 def deadly_trio(point, streams):
