@@ -26,7 +26,15 @@ _HOMES = {
         "Threshold",
         "Window",
     ),
-    "physlearn.solvers": ("AMP", "Enumeration", "Metropolis", "SimulatedAnnealing", "solve"),
+    "physlearn.solvers": (
+        "AMP",
+        "Enumeration",
+        "Metropolis",
+        "ReplicatedSGD",
+        "SBPI",
+        "SimulatedAnnealing",
+        "solve",
+    ),
     "physlearn.meanfield": (
         "algorithmic_threshold",
         "bayes_optimal",

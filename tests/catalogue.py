@@ -25,6 +25,7 @@ from physlearn.solvers import (
     Enumeration,
     Metropolis,
     PerceptronRule,
+    ReplicatedSGD,
     SimulatedAnnealing,
 )
 
@@ -164,6 +165,7 @@ ALL_SOLVERS = {
     "BPI": BPI(n_sweeps=20),
     "ClippedPerceptron": ClippedPerceptron(n_sweeps=20, sweeps_per_record=1),
     "PerceptronRule": PerceptronRule(n_sweeps=20, n_states=6),
+    "ReplicatedSGD": ReplicatedSGD(n_replicas=3, batch=4, n_sweeps=12, sweeps_per_record=2),
 }
 
 

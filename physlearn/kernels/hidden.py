@@ -42,6 +42,14 @@ def packed_rows(signs: np.ndarray) -> np.ndarray:
     return rows.astype("<u8", copy=False)
 
 
+def signs(weights: np.ndarray, n: int) -> np.ndarray:
+    """The weights of units in either layout as int8, (n_units, n)."""
+    if weights.dtype == np.uint64:
+        bits = np.unpackbits(weights.astype("<u8").view(np.uint8), axis=1, bitorder="little", count=n)
+        return 2 * bits.astype(np.int8) - 1
+    return weights.astype(np.int8)
+
+
 def overlap(patterns, row, weights, unit, n):
     """Sum over the n weights of a unit of gauged pattern times weight."""
     if patterns.dtype == np.uint64:
@@ -72,6 +80,14 @@ def push(patterns, row, hidden, weights, unit, top, spared):
         _real_push(patterns, row, hidden, weights, unit, top, spared)
 
 
+def take_signs(hidden, weights, unit, n):
+    """Let the weights of a unit, in either layout, be the signs of n numbers, +1 where they are positive."""
+    if weights.dtype == np.uint64:
+        _packed_signs(hidden, weights, unit, n)
+    else:
+        _real_signs(hidden, weights, unit, n)
+
+
 def _unpacked(words):
     return np.unpackbits(words.astype("<u8").view(np.uint8), bitorder="little").astype(bool)
 
@@ -91,6 +107,21 @@ def _real_push(patterns, row, hidden, weights, unit, top, spared):
         if spared == 0 or x * weights[unit, i] > 0:
             hidden[unit, i] = min(max(hidden[unit, i] + 2 * x, -top), top)
             weights[unit, i] = 1.0 if hidden[unit, i] > 0 else -1.0
+
+
+@register_jitable
+def _packed_signs(hidden, weights, unit, n):
+    for word in range(-(-n // 64)):
+        bits = np.uint64(0)
+        for bit in range(min(64, n - 64 * word)):
+            bits |= np.uint64(hidden[unit, 64 * word + bit] > 0) << np.uint64(bit)
+        weights[unit, word] = bits
+
+
+@register_jitable
+def _real_signs(hidden, weights, unit, n):
+    for i in range(n):
+        weights[unit, i] = 1.0 if hidden[unit, i] > 0 else -1.0
 
 
 # The same for signs in LLVM
@@ -222,3 +253,10 @@ def _(patterns, row, hidden, weights, unit, top, spared):
     return lambda patterns, row, hidden, weights, unit, top, spared: _real_push(
         patterns, row, hidden, weights, unit, top, spared
     )
+
+
+@overload(take_signs)
+def _(hidden, weights, unit, n):
+    if _is_packed(weights):
+        return lambda hidden, weights, unit, n: _packed_signs(hidden, weights, unit, n)
+    return lambda hidden, weights, unit, n: _real_signs(hidden, weights, unit, n)

@@ -2,6 +2,7 @@
 
 from physlearn.solvers.base import Solver, State, solve
 from physlearn.solvers.enumeration import Enumeration, EnumerationResult
+from physlearn.solvers.gradient import ReplicatedSGD
 from physlearn.solvers.message_passing import AMP
 from physlearn.solvers.monte_carlo import Metropolis, SimulatedAnnealing
 from physlearn.solvers.online import BPI, SBPI, ClippedPerceptron, PerceptronRule
@@ -16,6 +17,7 @@ __all__ = [
     "EnumerationResult",
     "Metropolis",
     "PerceptronRule",
+    "ReplicatedSGD",
     "SimulatedAnnealing",
     "Solver",
     "State",

@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from physlearn.inputs import integer, keep, number, reject
-from physlearn.kernels.hidden import packed_rows, padded
+from physlearn.kernels.hidden import packed_rows, padded, signs
 from physlearn.kernels.online import ENERGY, LOWEST, SWEEPS, WRONG, learn
 from physlearn.models import Binary, Committee, Instance, Model
 from physlearn.models.base import integer_bounds
@@ -50,11 +50,7 @@ class Learning(State):
     @property
     def best(self) -> np.ndarray:
         """The weights of lowest energy at the end of a sweep, or before the first."""
-        kept = self.layout[2]
-        if kept.dtype == np.uint64:
-            bits = np.unpackbits(kept.astype("<u8", copy=False).view(np.uint8), axis=1, bitorder="little")
-            kept = 2 * bits.astype(np.int8) - 1
-        return np.ascontiguousarray(kept[:, : self.n], dtype=np.int8).ravel()
+        return signs(self.layout[2], self.n).ravel()
 
     @property
     def n_sweeps(self) -> int:
@@ -82,6 +78,19 @@ class PerceptronState(Learning):
     """State of a `PerceptronRule` run."""
 
 
+def refusal(name: str, model: Model) -> str | None:
+    """None for perceptrons with a margin and committees of binary weights, else why solver `name` takes no other."""
+    if not (model.is_single or isinstance(model, Committee)):
+        return f"{name} treats perceptrons and committees, which {type(model).__name__} is not."
+    if not isinstance(model.prior, Binary):
+        return f"{name} learns weights that are -1 or +1, which those of {model.prior!r} are not."
+    if model.energy_refusal:
+        return f"{name} needs an energy: {model.energy_refusal}"
+    if model.channel.bounds[1] < math.inf:
+        return f"{name} pushes stabilities upwards, but {model.channel!r} also bounds them from above."
+    return None
+
+
 class OnLine(Solver):
     """What the rules share: in each sweep all patterns are presented once, in a new random order."""
 
@@ -95,19 +104,7 @@ class OnLine(Solver):
 
     def supports(self, model: Model) -> str | None:
         """None for perceptrons with a margin and committees of binary weights, else the sentence why not."""
-        name = type(self).__name__
-        if not (model.is_single or isinstance(model, Committee)):
-            return f"{name} treats perceptrons and committees, which {type(model).__name__} is not."
-        if not isinstance(model.prior, Binary):
-            return f"{name} learns weights that are -1 or +1, which those of {model.prior!r} are not."
-        if model.energy_refusal:
-            return f"{name} needs an energy: {model.energy_refusal}"
-        if model.channel.bounds[1] < math.inf:
-            return (
-                f"{name} pushes stabilities upwards, but {model.channel!r} also bounds them from above, "
-                "so that it would never be content."
-            )
-        return None
+        return refusal(type(self).__name__, model)
 
     def largest_state(self, n: int) -> int:
         """The largest hidden state of a unit of n weights: |h| <= n_states - 1."""
