@@ -223,7 +223,7 @@ class SBPI(OnLine):
     n_sweeps : int
         Sweeps (epochs) at most.
     n_states : int, optional
-        Even number of hidden states. By default 2 round(0.9 sqrt(N/K)): 58 for a perceptron of 1001 weights.
+        Even number of hidden states. By default 2 round(0.9 sqrt(N/K)): 56 for a perceptron of 1001 weights.
     threshold : float
         theta >= 0, in the units of S. Two is the effect of one flip; at odd N and zero margin it is the same as one,
         since S is odd.
