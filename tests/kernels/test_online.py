@@ -65,3 +65,20 @@ def test_a_shuffle_reaches_every_order_alike():
     seen = counts[counts > 0]
     assert len(seen) == 24
     assert np.sum((seen - 500) ** 2 / 500) < 60  # of 23 degrees of freedom: false alarm 4e-5
+
+
+def test_following_the_centre_is_its_equation():
+    """(C.3) of the derivation, in arrays: a step along the slope, then one towards the centre of all signs."""
+    rng = np.random.default_rng(5)
+    y, K, n, rate, attraction, correction = 5, 3, 40, 2.0, 0.75, 0.6
+    hidden = rng.standard_normal((y, K, n)) * 3
+    signs = np.where(hidden > 0, 1, -1)
+    total, steepest = signs.sum(axis=0), rng.integers(-2, 3, size=(K, n)).astype(float)
+    pull = rng.standard_normal(2 * y + 1)
+    h = hidden[2] + rate * steepest
+    w = np.where(h > 0, 1, -1)
+    expected = h + attraction * (pull[total - signs[2] + w + y] - correction * w)
+    gradient.follow(hidden[2], total, steepest, rate, attraction, pull, correction)
+    np.testing.assert_allclose(hidden[2], expected, rtol=1e-14)
+    np.testing.assert_array_equal(total, np.where(hidden > 0, 1, -1).sum(axis=0))
+    assert (np.where(expected > 0, 1, -1) != w).any()
