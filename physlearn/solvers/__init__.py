@@ -1,4 +1,4 @@
-"""The finite-N road: enumeration, Monte Carlo, message passing."""
+"""The finite-N road: enumeration, Monte Carlo, message passing, on-line rules, replicated descent."""
 
 from physlearn.solvers.base import Solver, State, solve
 from physlearn.solvers.enumeration import Enumeration, EnumerationResult

@@ -59,8 +59,8 @@ class ReplicaState(State):
     @property
     def replica_overlap(self) -> float:
         """Mean overlap w.w'/N of two replicas."""
-        y, N = len(self.hidden), self.total.size
-        return float((np.square(self.total).sum() / N - y) / (y * (y - 1)))
+        n_replicas, N = len(self.hidden), self.total.size
+        return float((np.square(self.total).sum() / N - n_replicas) / (n_replicas * (n_replicas - 1)))
 
     @property
     def n_sweeps(self) -> int:
@@ -85,7 +85,7 @@ class ReplicatedSGD(Solver):
     Parameters
     ----------
     n_replicas : int
-        y >= 2; at an odd number the centre, sign s, is never undecided.
+        At least two; at an odd number the centre, sign s, is never undecided.
     batch : int
         Patterns in a batch.
     rate : float
@@ -96,8 +96,8 @@ class ReplicatedSGD(Solver):
         gamma >= 0 in the first sweep, and what is added to it after each.
     update : {"simple", "hard", "corrected", "continuous"}
         Simple: f(s) = tanh(gamma s), c = 1, a binary centre summed over. Hard: the same with f cut off straight,
-        max(-1, min(1, gamma s)). Corrected: simple with c = tanh(gamma y), so that replicas that agree feel no force.
-        Continuous: f(s) = s/y, c = 1, a real centre integrated over; gamma then plays no part.
+        max(-1, min(1, gamma s)). Corrected: simple with c = tanh(gamma n_replicas), so that replicas that agree feel
+        no force. Continuous: f(s) = s/n_replicas, c = 1, a real centre integrated over; gamma then plays no part.
     same_start : bool
         Whether all replicas begin with the same weights.
     n_sweeps, sweeps_per_record : int
@@ -108,7 +108,8 @@ class ReplicatedSGD(Solver):
     Ends as soon as the centre or a replica solves. The weights of the result are those of lowest energy at the end of
     a sweep, the centre's where a replica had the same; the observable ``from_centre`` tells whose they are, and
     ``replica_overlap`` how near the replicas are to each other in the end. The defaults are those documented for
-    K = 5 units of 321 weights each and 802 patterns. No normalisation divides the sum over the batch.
+    K = 5 units of 321 weights each and 802 patterns, where the continuous update needs an attraction of 1 instead. No
+    normalisation divides the sum over the batch.
 
     References
     ----------
@@ -147,29 +148,29 @@ class ReplicatedSGD(Solver):
         return refusal(type(self).__name__, model)
 
     def forces(self, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
-        """The force f(s) of the centre, s = -y ... y, and c, in the sweeps first ... last - 1.
+        """The force f(s) of the centre, s = -n_replicas ... n_replicas, and c, in the sweeps first ... last - 1.
 
         Returns
         -------
-        tuple of ndarray, shapes (last - first, 2 y + 1) and (last - first,)
+        tuple of ndarray, shapes (last - first, 2 n_replicas + 1) and (last - first,)
         """
-        y = self.n_replicas
-        s = np.arange(-y, y + 1)
+        s = np.arange(-self.n_replicas, self.n_replicas + 1)
         gamma = self.coupling + self.coupling_step * np.arange(first, last)
         ones = np.ones_like(gamma)
         if self.update == "continuous":
-            return np.outer(ones, s / y), ones
+            return np.outer(ones, s / self.n_replicas), ones
         if self.update == "hard":
             return np.clip(np.outer(gamma, s), -1, 1), ones
-        return np.tanh(np.outer(gamma, s)), np.tanh(gamma * y) if self.update == "corrected" else ones
+        correction = np.tanh(gamma * self.n_replicas) if self.update == "corrected" else ones
+        return np.tanh(np.outer(gamma, s)), correction
 
     def init(self, instance: Instance, rng: np.random.Generator) -> ReplicaState:
         """Hidden states -1 or +1 at random."""
-        model, y, K = instance.model, self.n_replicas, instance.model.n_hidden
+        model, n_replicas, K = instance.model, self.n_replicas, instance.model.n_hidden
         n = instance.N // K
-        drawn = [Binary().sample(instance.N, rng) for _ in range(1 if self.same_start else y)]
-        starts = np.stack(drawn * y if self.same_start else drawn)
-        hidden = starts.reshape(y, K, n).astype(np.float64)
+        drawn = [Binary().sample(instance.N, rng) for _ in range(1 if self.same_start else n_replicas)]
+        starts = np.stack(drawn * n_replicas if self.same_start else drawn)
+        hidden = starts.reshape(n_replicas, K, n).astype(np.float64)
         total = hidden.sum(axis=0).astype(np.int64)
         energies = np.array([model.energy(instance, w) for w in starts], dtype=np.int64)
         centre = np.where(total > 0, 1, -1).astype(np.int8)
@@ -178,8 +179,8 @@ class ReplicatedSGD(Solver):
         best = centre if from_centre else starts[energies.argmin()].reshape(K, n)
         rows = instance.gauged.reshape(-1, n)
         if instance.patterns.dtype == np.int8:
-            weights = packed_rows(starts.reshape(y * K, n))
-            layout = (packed_rows(rows), weights.reshape(y, K, -1), packed_rows(best))
+            weights = packed_rows(starts.reshape(n_replicas * K, n))
+            layout = (packed_rows(rows), weights.reshape(n_replicas, K, -1), packed_rows(best))
         else:
             layout = (rows, hidden.copy(), best.astype(np.float64))
         counts = np.array([energy, min(energy, energies.min()), 0, from_centre], dtype=np.int64)
@@ -190,11 +191,11 @@ class ReplicatedSGD(Solver):
         done, model = state.n_sweeps, instance.model
         until = min(self.n_sweeps, (done // self.sweeps_per_record + 1) * self.sweeps_per_record)
         patterns, weights, best = state.layout
-        y, _, n = state.hidden.shape
+        n_replicas, _, n = state.hidden.shape
         lower = float(model.channel.bounds[0])
         is_packed = patterns.dtype == np.uint64
         edge = integer_bounds((lower, math.inf), n)[0] - 0.5 if is_packed else lower * math.sqrt(n)
-        record = np.zeros((until - done, y + 1), dtype=np.int64)
+        record = np.zeros((until - done, n_replicas + 1), dtype=np.int64)
         swept = descend(
             patterns,
             instance.gauged.reshape(-1, n),
@@ -203,7 +204,7 @@ class ReplicatedSGD(Solver):
             weights,
             state.total,
             best,
-            np.empty((y, instance.P), dtype=np.int64),
+            np.empty((n_replicas, instance.P), dtype=np.int64),
             self.batch,
             edge,
             self.rate,

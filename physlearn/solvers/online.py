@@ -238,9 +238,10 @@ class SBPI(OnLine):
     many as are missing to a majority, those of largest S first; and where none is to spare, each that agrees barely
     is reinforced by itself. Real patterns move real states, by 2 x_i, between the same limits.
 
-    Defaults: probability 0.4 solves at all sizes from N = 301 to 10001, more makes single errors freeze, less takes
-    longer than it helps; the states must grow as sqrt N, at least 1.5 sqrt N at load 0.65 (at half of that the energy
-    stays high at load 0.5 already). One sweep of N = 1001 and P = 600 takes about 10 microseconds.
+    The states must grow as sqrt(N): 1.5 to 2.5 sqrt(N) of them solve at load 0.65 from N = 301 to 10001. A higher
+    probability freezes the last errors in; a lower one is slower, but with 3.5 sqrt(N) states goes on to higher loads:
+    0.3 solves load 0.7 at N = 1001; for committees 0.2 is better than the default from loads of 0.3 or 0.4 on. One sweep
+    of N = 1001 and P = 600 takes about 10 microseconds.
 
     References
     ----------
@@ -269,7 +270,7 @@ class BPI(OnLine):
     """Belief-propagation-inspired rule: `SBPI` with certainty where that has a probability.
 
     What the messages of belief propagation say of one pattern when they are hard (see the derivation). Parameters as
-    those of `SBPI`, without a probability. It reinforces too much to solve beyond a load of about 0.5.
+    those of `SBPI`, without a probability. It reinforces too much to solve beyond a load of about 0.5 at N = 1001.
 
     References
     ----------
