@@ -28,8 +28,11 @@ _HOMES = {
     ),
     "physlearn.solvers": (
         "AMP",
+        "BPI",
+        "ClippedPerceptron",
         "Enumeration",
         "Metropolis",
+        "PerceptronRule",
         "ReplicatedSGD",
         "SBPI",
         "SimulatedAnnealing",

@@ -240,7 +240,7 @@ class SBPI(OnLine):
 
     The states must grow as sqrt(N): 1.5 to 2.5 sqrt(N) of them solve at load 0.65 from N = 301 to 10001. A higher
     probability freezes the last errors in; a lower one is slower, but with 3.5 sqrt(N) states goes on to higher loads:
-    0.3 solves load 0.7 at N = 1001; for committees 0.2 is better than the default from loads of 0.3 or 0.4 on. One sweep
+    0.3 solves load 0.7 at N = 1001; for committees 0.2 is better than the default from loads of 0.4 on. One sweep
     of N = 1001 and P = 600 takes about 10 microseconds.
 
     References
