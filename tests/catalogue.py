@@ -17,7 +17,17 @@ from physlearn.models import (
     Window,
 )
 from physlearn.quadrature import G_over_H, G_over_H_excess, H, log_H
-from physlearn.solvers import AMP, Enumeration, Metropolis, SimulatedAnnealing
+from physlearn.solvers import (
+    AMP,
+    BPI,
+    SBPI,
+    ClippedPerceptron,
+    Enumeration,
+    Metropolis,
+    PerceptronRule,
+    ReplicatedSGD,
+    SimulatedAnnealing,
+)
 
 
 @dataclass(frozen=True)
@@ -151,6 +161,11 @@ ALL_SOLVERS = {
     "Enumeration": Enumeration(),
     "Metropolis": Metropolis(beta=0.8, n_sweeps=150, sweeps_per_record=7),
     "SimulatedAnnealing": SimulatedAnnealing(n_sweeps=150, sweeps_per_record=7),
+    "SBPI": SBPI(n_sweeps=40, sweeps_per_record=3),
+    "BPI": BPI(n_sweeps=20),
+    "ClippedPerceptron": ClippedPerceptron(n_sweeps=20, sweeps_per_record=1),
+    "PerceptronRule": PerceptronRule(n_sweeps=20, n_states=6),
+    "ReplicatedSGD": ReplicatedSGD(n_replicas=3, batch=4, n_sweeps=12, sweeps_per_record=2),
 }
 
 

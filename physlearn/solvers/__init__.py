@@ -1,16 +1,23 @@
-"""The finite-N road: enumeration, Monte Carlo, message passing."""
+"""The finite-N road: enumeration, Monte Carlo, message passing, on-line rules, replicated descent."""
 
 from physlearn.solvers.base import Solver, State, solve
 from physlearn.solvers.enumeration import Enumeration, EnumerationResult
+from physlearn.solvers.gradient import ReplicatedSGD
 from physlearn.solvers.message_passing import AMP
 from physlearn.solvers.monte_carlo import Metropolis, SimulatedAnnealing
+from physlearn.solvers.online import BPI, SBPI, ClippedPerceptron, PerceptronRule
 from physlearn.solvers.tasks import solve_task
 
 __all__ = [
     "AMP",
+    "BPI",
+    "SBPI",
+    "ClippedPerceptron",
     "Enumeration",
     "EnumerationResult",
     "Metropolis",
+    "PerceptronRule",
+    "ReplicatedSGD",
     "SimulatedAnnealing",
     "Solver",
     "State",
