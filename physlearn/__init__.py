@@ -26,7 +26,14 @@ _HOMES = {
         "Threshold",
         "Window",
     ),
-    "physlearn.solvers": ("AMP", "Enumeration", "Metropolis", "SimulatedAnnealing", "solve"),
+    "physlearn.solvers": (
+        "AMP",
+        "Enumeration",
+        "Metropolis",
+        "ReplicatedAnnealing",
+        "SimulatedAnnealing",
+        "solve",
+    ),
     "physlearn.meanfield": (
         "algorithmic_threshold",
         "bayes_optimal",

@@ -3,7 +3,7 @@
 from physlearn.solvers.base import Solver, State, solve
 from physlearn.solvers.enumeration import Enumeration, EnumerationResult
 from physlearn.solvers.message_passing import AMP
-from physlearn.solvers.monte_carlo import Metropolis, SimulatedAnnealing
+from physlearn.solvers.monte_carlo import Metropolis, ReplicatedAnnealing, SimulatedAnnealing
 from physlearn.solvers.tasks import solve_task
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Enumeration",
     "EnumerationResult",
     "Metropolis",
+    "ReplicatedAnnealing",
     "SimulatedAnnealing",
     "Solver",
     "State",
