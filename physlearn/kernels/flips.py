@@ -61,33 +61,38 @@ def refresh(system, weights):
     return _KINDS["refresh"][type(system)](system, weights)
 
 
+# Without the counting of references to arrays, which costs more than a flip: nothing below a kernel allocates.
+_PLAIN = {"_nrt": False}
+_INLINE = {"_nrt": False, "forceinline": True}
+
+
 def _compiled(name: str, kind: Any) -> Callable | None:
     return _KINDS[name].get(getattr(kind, "instance_class", None))
 
 
-@overload(replica)
+@overload(replica, jit_options=_INLINE)
 def _(system, a):
     return _compiled("replica", system)
 
 
-@overload(change, jit_options={"forceinline": True})
+@overload(change, jit_options=_INLINE)
 def _(system, i, w):
     return _compiled("change", system)
 
 
-@overload(flip)
+@overload(flip, jit_options=_INLINE)
 def _(system, i, w, change):
     return _compiled("flip", system)
 
 
-@overload(refresh)
+@overload(refresh, jit_options=_PLAIN)
 def _(system, weights):
     return _compiled("refresh", system)
 
 
 def helper(function: Callable) -> Callable:
     """Let kernels call a plain function, compiled; in Python it is what it was."""
-    overload(function, strict=False)(lambda *arguments: function)
+    overload(function, strict=False, jit_options=_INLINE)(lambda *arguments: function)
     return function
 
 
@@ -263,8 +268,8 @@ def _linear_flip(system, i, w, change):
 @helper
 def _linear_edges(system):
     """Masks and bases where planes and violated patterns have changed."""
-    base = np.zeros(2)
     unit, row = system.units[0], 0
+    system.base[0, 0], system.base[0, 1] = 0.0, 0.0
     for e in range(system.edges.size):
         offset, third = system.offsets[e], system.offsets[e] != 1.0
         if system.edges[e] >= 0:
@@ -284,10 +289,9 @@ def _linear_edges(system):
         inward = offset * n_touching - 2.0 * n_violated
         everything = 3.0 * n_violated + n_apart + (1.0 - offset) * n_near
         outward_bit = 1 if system.directions[e] > 0 else 0
-        base[outward_bit] += unit * inward
-        base[1 - outward_bit] += unit * (everything + inward)
+        system.base[0, outward_bit] += unit * inward
+        system.base[0, 1 - outward_bit] += unit * (everything + inward)
         row += 3 if third else 2
-    system.base[0, 0], system.base[0, 1] = base[0], base[1]
 
 
 def _linear_refresh(system, weights):

@@ -30,6 +30,12 @@ REFRESH = 64
 _LARGEST = 345.0  # of an exponent: the product of two such exponentials is still a finite number
 
 
+def work_space(N: int, pulls: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What `sweep` works in: it allocates nothing."""
+    N = 0 if pulls is None else N
+    return np.empty(2 * N_CHANCES - 1), np.empty(N, dtype=np.int64), np.empty((2, N))
+
+
 def chance(change, beta, chances):
     """e^{-beta change}; for integers from the table `chances`, of -N_CHANCES + 1 ... N_CHANCES - 1."""
     if isinstance(change, (int, np.integer)):
@@ -47,7 +53,7 @@ def _computed(change, beta, chances):
     return math.exp(max(min(-beta * change, _LARGEST), -_LARGEST))
 
 
-@overload(chance)
+@overload(chance, jit_options={"_nrt": False, "forceinline": True})
 def _(change, beta, chances):
     return _tabulated if isinstance(change, types.Integer) else _computed
 
@@ -100,8 +106,8 @@ def _overlap(total, n_replicas):
     return (squares - n_replicas * N) / (N * n_replicas * (n_replicas - 1))
 
 
-@njit(cache=True, nogil=True)
-def sweep(system, weights, best, counts, energies, errors, betas, pulls, tether, stop, record, rng):
+@njit(cache=True, nogil=True, _nrt=False)
+def sweep(system, weights, best, counts, energies, errors, betas, pulls, tether, stop, work, record, rng):
     """Metropolis sweeps, in place; returns the number of sweeps begun.
 
     Parameters
@@ -124,21 +130,21 @@ def sweep(system, weights, best, counts, energies, errors, betas, pulls, tether,
         e^{2 field} of each weight.
     stop : bool
         Whether to stop where a replica has no errors.
+    work : tuple of arrays
+        Work space, from `work_space`.
     record : float64 array (n, 5)
         See ENERGY ... OVERLAP.
     rng : numpy.random.Generator
     """
     n_replicas, N = weights.shape
-    chances = np.empty(2 * N_CHANCES - 1)
-    total = np.zeros(N, np.int64)
-    for a in range(n_replicas):
-        for i in range(N):
+    chances, total, ratios = work
+    for i in range(total.size):
+        total[i] = 0
+        for a in range(n_replicas):
             total[i] += weights[a, i]
     for t in range(betas.size):
         for k in range(2 * N_CHANCES - 1):
             chances[k] = math.exp(max(min(-betas[t] * (k + 1 - N_CHANCES), _LARGEST), -_LARGEST))
-        if pulls is not None:
-            ratios = np.empty((2, N))
         accepted, proposals = 0, 0
         for a in range(n_replicas):
             one = replica(system, a)
@@ -165,7 +171,10 @@ def sweep(system, weights, best, counts, energies, errors, betas, pulls, tether,
                 break
         counts[FLIPS] += accepted
         counts[SWEEPS] += 1
-        record[t, ENERGY], record[t, ERRORS] = energies.sum(), errors.sum()
+        record[t, ENERGY], record[t, ERRORS] = 0.0, 0
+        for a in range(n_replicas):
+            record[t, ENERGY] += energies[a]
+            record[t, ERRORS] += errors[a]
         record[t, ACCEPTED], record[t, PROPOSALS] = accepted, proposals
         record[t, OVERLAP] = _overlap(total, n_replicas) if n_replicas > 1 else 1.0
         if stop and counts[LOWEST] == 0:

@@ -29,6 +29,7 @@ class SignTable(NamedTuple):
         c and slope[c] of each pattern.
     base : int64 array (n_replicas, 1)
         Sum of both[c].
+    errors : int64 array (n_replicas, 1)
     """
 
     columns: Any
@@ -40,6 +41,7 @@ class SignTable(NamedTuple):
     counters: Any
     slopes: Any
     base: Any
+    errors: Any
 
 
 def _table_replica(system, a):
@@ -53,6 +55,7 @@ def _table_replica(system, a):
         system.counters[a],
         system.slopes[a],
         system.base[a],
+        system.errors[a],
     )
 
 
@@ -65,15 +68,17 @@ def _table_change(system, i, w):
 
 
 def _table_flip(system, i, w, change):
-    errors = 0
+    column = system.columns[i]
+    base, errors = 0, 0
     for mu in range(system.counters.size):
-        before = system.counters[mu]
-        after = before - w * np.int64(system.columns[i, mu])
+        after = system.counters[mu] - w * np.int64(column[mu])
         system.counters[mu] = after
         system.slopes[mu] = system.slope[after]
-        system.base[0] += system.both[after] - system.both[before]
-        errors += system.wrong[after] - system.wrong[before]
-    return errors
+        base += system.both[after]
+        errors += system.wrong[after]
+    before = system.errors[0]
+    system.base[0], system.errors[0] = base, errors
+    return errors - before
 
 
 def _table_refresh(system, weights):
@@ -85,6 +90,7 @@ def _table_refresh(system, weights):
         system.base[0] += system.both[c]
         energy += system.terms[c]
         errors += system.wrong[c]
+    system.errors[0] = errors
     return system.unit[0] * energy, errors
 
 
@@ -328,7 +334,6 @@ class RealVotes(NamedTuple):
     sums : float64 array (n_replicas, K, P)
     gaps : int64 array (n_replicas, K, P)
         Energy of a pattern where unit k does not agree, less that where it does, given the other units.
-    errors : int64 array (n_replicas, 1)
     """
 
     columns: Any
@@ -337,12 +342,11 @@ class RealVotes(NamedTuple):
     unit: Any
     sums: Any
     gaps: Any
-    errors: Any
 
 
 def _ballot_replica(system, a):
     return RealVotes(
-        system.columns, system.size, system.terms, system.unit, system.sums[a], system.gaps[a], system.errors[a]
+        system.columns, system.size, system.terms, system.unit, system.sums[a], system.gaps[a]
     )
 
 
@@ -357,36 +361,41 @@ def _ballot_change(system, i, w):
 
 
 @helper
-def _ballot(system):
-    """Gaps, errors and the energy, where sums have changed."""
-    K, P = system.sums.shape
-    energy, errors = 0, 0
-    for mu in range(P):
-        votes = 0
-        for k in range(K):
-            votes += system.sums[k, mu] > 0
-        energy += system.terms[votes]
-        errors += votes <= K // 2
-        for k in range(K):
-            others = votes - (system.sums[k, mu] > 0)
-            system.gaps[k, mu] = system.terms[others] - system.terms[others + 1]
-    system.errors[0] = errors
-    return system.unit[0] * energy
+def _ballot(system, mu):
+    """Votes of a pattern, and its gaps."""
+    K, votes = system.sums.shape[0], 0
+    for k in range(K):
+        votes += system.sums[k, mu] > 0
+    for k in range(K):
+        others = votes - (system.sums[k, mu] > 0)
+        system.gaps[k, mu] = system.terms[others] - system.terms[others + 1]
+    return votes
 
 
 def _ballot_flip(system, i, w, change):
     k, row = _unit_and_row(system, i)
-    before, push = system.errors[0], -2.0 * w
-    for mu in range(system.sums.shape[1]):
-        system.sums[k, mu] += push * system.columns[row, mu]
-    _ballot(system)
-    return system.errors[0] - before
+    column, sums, push, half = system.columns[row], system.sums[k], -2.0 * w, system.sums.shape[0] // 2
+    errors = 0
+    for mu in range(sums.size):
+        before = sums[mu]
+        sums[mu] = before + push * column[mu]
+        if (before > 0) != (sums[mu] > 0):
+            votes = _ballot(system, mu)
+            if before > 0:
+                errors += votes == half
+            else:
+                errors -= votes == half + 1
+    return errors
 
 
 def _ballot_refresh(system, weights):
     _add_up(system, weights)
-    energy = _ballot(system)
-    return energy, system.errors[0]
+    energy, errors = 0, 0
+    for mu in range(system.sums.shape[1]):
+        votes = _ballot(system, mu)
+        energy += system.terms[votes]
+        errors += votes <= system.sums.shape[0] // 2
+    return system.unit[0] * energy, errors
 
 
 register(

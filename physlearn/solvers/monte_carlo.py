@@ -10,7 +10,7 @@ import numpy as np
 
 from physlearn.estimates import autocorrelation_time, blocking
 from physlearn.inputs import choice, integer, keep, member, number, reject
-from physlearn.kernels.metropolis import ACCEPTED, ENERGY, ERRORS, OVERLAP, PROPOSALS, sweep
+from physlearn.kernels.metropolis import ACCEPTED, ENERGY, ERRORS, OVERLAP, PROPOSALS, sweep, work_space
 from physlearn.models import Binary, Committee, Instance, Model, Replicated
 from physlearn.models.energies import Energy, Errors
 from physlearn.models.schedules import linear
@@ -139,6 +139,7 @@ class MonteCarlo(Solver):
         done = state.n_sweeps
         until = min(self.n_sweeps, (done // self.sweeps_per_record + 1) * self.sweeps_per_record)
         steps = np.zeros((until - done, 5))
+        pulls, tether = self._fields(instance, done, until)
         begun = sweep(
             state.system,
             state.weights.reshape(-1, instance.N),
@@ -147,8 +148,10 @@ class MonteCarlo(Solver):
             state.energies,
             state.errors,
             self.betas(done, until),
-            *self._fields(instance, done, until),
+            pulls,
+            tether,
             self._stops_at_solution,
+            work_space(instance.N, pulls),
             steps,
             rng,
         )

@@ -235,6 +235,7 @@ def _sign_table(instance: Instance, energy: CrossEntropy, weights: np.ndarray) -
         np.ascontiguousarray(_counters(instance, weights)[:, 0]),
         np.zeros((y, instance.P), dtype=np.int64),
         np.zeros((y, 1), dtype=np.int64),
+        np.zeros((y, 1), dtype=np.int64),
     )
 
 
@@ -279,7 +280,6 @@ def _real_votes(instance: Instance, energy: Energy, weights: np.ndarray) -> Real
         np.array([unit]),
         sums,
         np.zeros(sums.shape, dtype=np.int64),
-        np.zeros((len(weights), 1), dtype=np.int64),
     )
 
 
