@@ -33,19 +33,19 @@ _LARGEST = 345.0  # of an exponent: the product of two such exponentials is stil
 def work_space(N: int, pulls: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What `sweep` works in: it allocates nothing."""
     N = 0 if pulls is None else N
-    return np.empty(2 * N_CHANCES - 1), np.empty(N, dtype=np.int64), np.empty((2, N))
+    return np.empty(2 * N_CHANCES), np.empty(N, dtype=np.int64), np.empty((2, N))
 
 
 def chance(change, beta, chances):
-    """e^{-beta change}; for integers from the table `chances`, of -N_CHANCES + 1 ... N_CHANCES - 1."""
+    """e^{-beta change}; for integers from the table `chances`, of -N_CHANCES ... N_CHANCES - 1."""
     if isinstance(change, (int, np.integer)):
         return _tabulated(change, beta, chances)
     return _computed(change, beta, chances)
 
 
 def _tabulated(change, beta, chances):
-    if -N_CHANCES < change < N_CHANCES:
-        return chances[change + N_CHANCES - 1]
+    if abs(change) < N_CHANCES:
+        return chances[change + N_CHANCES]
     return math.exp(max(min(-beta * change, _LARGEST), -_LARGEST))
 
 
@@ -143,8 +143,8 @@ def sweep(system, weights, best, counts, energies, errors, betas, pulls, tether,
         for a in range(n_replicas):
             total[i] += weights[a, i]
     for t in range(betas.size):
-        for k in range(2 * N_CHANCES - 1):
-            chances[k] = math.exp(max(min(-betas[t] * (k + 1 - N_CHANCES), _LARGEST), -_LARGEST))
+        for k in range(2 * N_CHANCES):
+            chances[k] = math.exp(max(min(-betas[t] * (k - N_CHANCES), _LARGEST), -_LARGEST))
         accepted, proposals = 0, 0
         for a in range(n_replicas):
             one = replica(system, a)
