@@ -114,7 +114,7 @@ def enumerate_votes(gauged, K, doubt, n_low, bitmap, doubtful, first, last):
     gauged : ndarray of float64, shape (N, P)
         Of weight i for its own unit, i // (N/K).
     doubt : float
-        Configurations are marked in `doubtful` if units whose sums are as near to zero decide. Zero where sums are exact.
+        Configurations are marked in `doubtful` if units whose sums are as near to zero decide. Zero for exact sums.
     """
     N, P = gauged.shape
     size = N // K

@@ -67,7 +67,7 @@ _INLINE = {"_nrt": False, "forceinline": True}
 
 
 def _compiled(name: str, kind: Any) -> Callable | None:
-    return _KINDS[name].get(getattr(kind, "instance_class", None))
+    return _KINDS[name].get(getattr(kind, "instance_class", type(None)))
 
 
 @overload(replica, jit_options=_INLINE)
@@ -166,7 +166,9 @@ def _errors_edges(system):
     """Masks and bases where the planes have changed."""
     down, up = 0, 0
     for e in range(system.edges.size):
-        straddling(system.planes, system.valid, system.edges[e] + system.flips[0], system.masks, system.sizes, e)
+        straddling(
+            system.planes, system.valid, system.edges[e] + system.flips[0], system.masks, system.sizes, e
+        )
         up -= system.coefficients[e] * system.sizes[e, 0]
         down += system.coefficients[e] * (system.sizes[e, 1] - system.sizes[e, 0])
     system.base[0, 0], system.base[0, 1] = down, up
@@ -189,9 +191,10 @@ register(
 class SignLinear(NamedTuple):
     """Linear energy of a perceptron with +-1 patterns, in units of the stability.
 
-    Of each edge there is the mask A of the violated patterns and the mask M of those at v - 1 and v; the patterns' terms
-    are (2 depth - offset) unit, the depth being the number of steps to the edge. The masks of the energy change are A,
-    the difference of A and M and, where the offset is not one, M: with the coefficients 3, 1 and 1 - offset.
+    Of each edge there is the mask A of the violated patterns and the mask M of those at v - 1 and v; a violated pattern
+    contributes (2 depth - offset) unit, the depth being the number of steps to the edge. The masks of the energy change
+    are A, the difference of A and M and, where the offset is not one, M: with coefficients 3, 1 and 1 - offset, times
+    the unit. theory/monte-carlo/derivation.md (L.3).
 
     Attributes
     ----------
@@ -273,7 +276,9 @@ def _linear_edges(system):
     for e in range(system.edges.size):
         offset, third = system.offsets[e], system.offsets[e] != 1.0
         if system.edges[e] >= 0:
-            straddling(system.planes, system.valid, system.edges[e] + system.flips[0], system.near, system.sizes, e)
+            straddling(
+                system.planes, system.valid, system.edges[e] + system.flips[0], system.near, system.sizes, e
+            )
         n_violated, n_apart, n_near, n_touching = 0, 0, 0, 0
         for word in range(system.columns.shape[1]):
             violated, near = system.violated[e, word], system.near[e, word]
@@ -303,7 +308,7 @@ def _linear_refresh(system, weights):
         for word in range(system.columns.shape[1]):
             for bit in range(64):
                 if (system.violated[e, word] >> np.uint64(bit)) & np.uint64(1):
-                    count = 0
+                    count = np.int64(0)
                     for k in range(n_planes):
                         plane = system.planes[word // BLOCK, k, word % BLOCK]
                         count |= np.int64((plane >> np.uint64(bit)) & np.uint64(1)) << k

@@ -19,7 +19,7 @@ LOWEST, FLIPS, SWEEPS = range(3)
 """Meaning of the entries of `counts`: fewest errors yet, flips done, sweeps begun."""
 
 ENERGY, ERRORS, ACCEPTED, PROPOSALS, OVERLAP = range(5)
-"""Meaning of the columns of `record`: after each sweep, in all replicas together; the overlap is the mean over pairs."""
+"""Meaning of the columns of `record`: after each sweep, in all replicas together; the mean overlap of two."""
 
 N_CHANCES = 64
 """Energy changes whose acceptance probability is tabulated; beyond, it is computed."""
@@ -88,7 +88,7 @@ def _walk(system, weights, ratios, beta, chances, best, counts, stop, energies, 
 
 @helper
 def _attraction(weights, total, a, pull, tether, ratios):
-    """Odds of a flip from -1 and from +1 by the field on each weight of replica a: the others' pull, and the tether's."""
+    """Odds of a flip from -1 and from +1 by the field on each weight of replica a: of the others and of the tether."""
     n_replicas, N = weights.shape
     for i in range(N):
         odds = pull[total[i] - weights[a, i] + n_replicas - 1]

@@ -94,9 +94,7 @@ def _table_refresh(system, weights):
     return system.unit[0] * energy, errors
 
 
-register(
-    SignTable, replica=_table_replica, change=_table_change, flip=_table_flip, refresh=_table_refresh
-)
+register(SignTable, replica=_table_replica, change=_table_change, flip=_table_flip, refresh=_table_refresh)
 
 
 class RealErrors(NamedTuple):
@@ -345,9 +343,7 @@ class RealVotes(NamedTuple):
 
 
 def _ballot_replica(system, a):
-    return RealVotes(
-        system.columns, system.size, system.terms, system.unit, system.sums[a], system.gaps[a]
-    )
+    return RealVotes(system.columns, system.size, system.terms, system.unit, system.sums[a], system.gaps[a])
 
 
 def _ballot_change(system, i, w):

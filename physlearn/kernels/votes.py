@@ -173,7 +173,9 @@ def _find_pivotal(system):
 
 def _votes_refresh(system, weights):
     for k in range(system.agree.shape[0]):
-        straddling(system.planes[k], system.valid, system.edge[0] + system.flips[k], system.near, system.sizes, k)
+        straddling(
+            system.planes[k], system.valid, system.edge[0] + system.flips[k], system.near, system.sizes, k
+        )
     _find_pivotal(system)
     energy, errors = 0.0, 0
     for a in range(system.votes.size):
@@ -183,9 +185,7 @@ def _votes_refresh(system, weights):
     return energy, errors
 
 
-register(
-    Votes, replica=_votes_replica, change=_unit_change, flip=_votes_flip, refresh=_votes_refresh
-)
+register(Votes, replica=_votes_replica, change=_unit_change, flip=_votes_flip, refresh=_votes_refresh)
 
 
 class LinearVotes(NamedTuple):
@@ -274,36 +274,36 @@ def _step(system, i, k, w):
 
 
 @helper
-def _compare(system, k, l):
-    """Patterns with c_k > c_l, and with c_l > c_k."""
+def _compare(system, k, other):
+    """Patterns with c_k > c_l, and with c_l > c_k, where l is the other unit."""
     for block in range(system.planes.shape[1]):
         for b in range(BLOCK):
             same, greater, smaller = system.valid[0, block * BLOCK + b], NONE, NONE
             for p in range(system.planes.shape[2] - 1, -1, -1):
-                first, second = system.planes[k, block, p, b], system.planes[l, block, p, b]
+                first, second = system.planes[k, block, p, b], system.planes[other, block, p, b]
                 greater |= same & first & ~second
                 smaller |= same & second & ~first
                 same &= ~(first ^ second)
-            system.greater[k, l, block * BLOCK + b] = greater
-            system.greater[l, k, block * BLOCK + b] = smaller
+            system.greater[k, other, block * BLOCK + b] = greater
+            system.greater[other, k, block * BLOCK + b] = smaller
 
 
 @helper
 def _at_most(system, k, strictly):
-    """Patterns where at most (K - 1)/2 of the units l have c_l > c_k, or with `strictly` False c_l >= c_k; in rank[0]."""
+    """Patterns where at most (K - 1)/2 others have c_l > c_k, or c_l >= c_k if not `strictly`: in rank[(K - 1)/2]."""
     K, n_words = system.agree.shape
     half = K // 2
     for a in range(half + 1):
         for word in range(n_words):
             system.rank[a, word] = system.valid[0, word]  # at most a of none
-    for l in range(K):
-        if l == k:
+    for other in range(K):
+        if other == k:
             continue
         for a in range(half + 1):
             # from at most half downwards, so that the entry of one less is still that without unit l
             at = half - a
             for word in range(n_words):
-                ahead = system.greater[l, k, word] if strictly else ~system.greater[k, l, word]
+                ahead = system.greater[other, k, word] if strictly else ~system.greater[k, other, word]
                 fewer = system.rank[at - 1, word] if at else NONE
                 system.rank[at, word] &= ~ahead | fewer
 
@@ -357,9 +357,9 @@ def _ranked_flip(system, i, w, change):
     _cross_edge(system, i, k, w)
     _step(system, i, k, w)
     straddling(system.planes[k], system.valid, system.edge[0], system.near, system.sizes, k)
-    for l in range(system.agree.shape[0]):
-        if l != k:
-            _compare(system, k, l)
+    for other in range(system.agree.shape[0]):
+        if other != k:
+            _compare(system, k, other)
     _rank(system)
     return system.errors[0] - before
 
@@ -368,8 +368,8 @@ def _ranked_refresh(system, weights):
     K, n_words = system.agree.shape
     for k in range(K):
         straddling(system.planes[k], system.valid, system.edge[0], system.near, system.sizes, k)
-        for l in range(k):
-            _compare(system, k, l)
+        for other in range(k):
+            _compare(system, k, other)
     _rank(system)
     depths = 0.0
     for word in range(n_words):
@@ -379,9 +379,9 @@ def _ranked_refresh(system, weights):
             for k in range(K):
                 # The wrong units with at most (K - 1)/2 ahead of them, ties in order, are those that count.
                 count, ahead = _counter(system, k, word, bit), 0
-                for l in range(K):
-                    other = _counter(system, l, word, bit)
-                    ahead += other > count or (other == count and l < k)
+                for other in range(K):
+                    rival = _counter(system, other, word, bit)
+                    ahead += rival > count or (rival == count and other < k)
                 if count < system.edge[0] and ahead <= K // 2:
                     depths += 2.0 * (system.edge[0] - 1 - count) + system.offset[0]
     return system.unit[0] * depths, system.errors[0]
@@ -389,7 +389,7 @@ def _ranked_refresh(system, weights):
 
 @helper
 def _counter(system, k, word, bit):
-    count = 0
+    count = np.int64(0)
     for p in range(system.planes.shape[2]):
         plane = system.planes[k, word // BLOCK, p, word % BLOCK]
         count |= np.int64((plane >> np.uint64(bit)) & np.uint64(1)) << p

@@ -99,7 +99,11 @@ class CrossEntropy(Energy):
     def of_stabilities(self, stabilities: np.ndarray, bounds: tuple[float, float]) -> np.ndarray:
         """The terms, given the stabilities."""
         steep = 2 * self.rate
-        ends = [sign * (end - stabilities) for end, sign in zip(bounds, (1, -1), strict=True) if math.isfinite(end)]
+        ends = [
+            sign * (end - stabilities)
+            for end, sign in zip(bounds, (1, -1), strict=True)
+            if math.isfinite(end)
+        ]
         return sum((np.logaddexp(0, steep * x) for x in ends), start=np.zeros_like(stabilities)) / steep
 
     def of_patterns(self, instance: Instance, w: np.ndarray) -> np.ndarray:

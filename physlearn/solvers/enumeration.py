@@ -281,7 +281,11 @@ def _mark_votes(instance: Instance, bitmap: np.ndarray) -> None:
     N, K = instance.N, instance.model.n_hidden
     gauged = np.ascontiguousarray(np.tile(instance.gauged, N // instance.n_inputs).T, dtype=np.float64)
     exact = instance.patterns.dtype == np.int8
-    doubt = 0.0 if exact else 2.0**_BLOCK * np.finfo(float).eps * float(np.abs(gauged).sum(axis=0).max(initial=0.0))
+    doubt = (
+        0.0
+        if exact
+        else 2.0**_BLOCK * np.finfo(float).eps * float(np.abs(gauged).sum(axis=0).max(initial=0.0))
+    )
     doubtful, low = np.zeros_like(bitmap), min(N, _BLOCK)
 
     def work(first: int, last: int) -> None:

@@ -158,7 +158,9 @@ class MonteCarlo(Solver):
         state.steps.append(steps[:begun])
         return state
 
-    def _fields(self, instance: Instance, first: int, last: int) -> tuple[np.ndarray | None, np.ndarray | None]:
+    def _fields(
+        self, instance: Instance, first: int, last: int
+    ) -> tuple[np.ndarray | None, np.ndarray | None]:
         """`pulls` and `tether` of the kernel."""
         replicas = self.replicas(instance.model)
         if replicas is None and instance.external is None and isinstance(self.energy, Errors):

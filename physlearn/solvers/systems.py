@@ -61,7 +61,7 @@ def _masks(instance: Instance, *shape: int) -> np.ndarray:
 def _marked(instance: Instance, chosen: np.ndarray) -> np.ndarray:
     """A bool array (..., P) as bits (..., n_words)."""
     words = _masks(instance, *chosen.shape[:-1])
-    flat = chosen.reshape(-1, instance.P)
+    flat = chosen.reshape(math.prod(chosen.shape[:-1]), instance.P)
     words.reshape(len(flat), -1)[:] = columns_as_bits(np.ascontiguousarray(flat.T))
     return words
 
@@ -70,8 +70,8 @@ def _planes(counters: np.ndarray, highest: int) -> np.ndarray:
     """Counters (..., P) in 0 ... highest as planes (..., n_blocks, n_planes, 8)."""
     n_planes = highest.bit_length()
     planes = aligned_words(*counters.shape[:-1], n_blocks(counters.shape[-1]), n_planes, 8)
-    flat = planes.reshape(-1, *planes.shape[-3:])
-    for k, values in enumerate(counters.reshape(len(flat), -1)):
+    flat = planes.reshape(math.prod(counters.shape[:-1]), *planes.shape[-3:])
+    for k, values in enumerate(counters.reshape(len(flat), counters.shape[-1])):
         flat[k] = counters_as_planes(values, n_planes)
     return planes
 
@@ -114,9 +114,11 @@ def _sign_linear(instance: Instance, weights: np.ndarray) -> SignLinear:
     if reached <= N:
         rows.append((reached, -1, 2 - (2 * reached - N) + upper * root, reached))
     counters = _counters(instance, weights)[:, 0]
-    violated = np.stack(
-        [counters < end if sign > 0 else counters >= end for _, sign, _, end in rows], axis=1
-    ) if rows else np.zeros((y, 0, instance.P), dtype=bool)
+    violated = (
+        np.stack([counters < end if sign > 0 else counters >= end for _, sign, _, end in rows], axis=1)
+        if rows
+        else np.zeros((y, 0, instance.P), dtype=bool)
+    )
     # All are violated on the wrong side of an edge that none can reach: nothing is near it.
     values = [v if 1 <= v <= N else -1 for v, *_ in rows]
     coefficients: list[float] = []
@@ -252,7 +254,9 @@ def _real_errors(instance: Instance, weights: np.ndarray) -> RealErrors:
 
 def _real_linear(instance: Instance, weights: np.ndarray) -> RealLinear:
     K, D = _units(instance)
-    bounds = (0.0, math.inf) if isinstance(instance.model.channel, Majority) else instance.model.channel.bounds
+    bounds = (
+        (0.0, math.inf) if isinstance(instance.model.channel, Majority) else instance.model.channel.bounds
+    )
     sums = _sums(instance, weights)
     return RealLinear(
         _columns(instance),

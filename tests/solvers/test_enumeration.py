@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from catalogue import ALL_MODELS
+from catalogue import ALL_MODELS, sized
 from scipy.stats import chisquare
 
 from physlearn.inputs import InputError
@@ -49,7 +49,8 @@ def test_known_numbers_of_solutions(seed, N, P, n_solutions):
 @pytest.mark.parametrize("model", BINARY)
 @pytest.mark.parametrize("N", [9, 11])
 def test_solutions_are_those_of_brute_force(model, N):
-    instance = ALL_MODELS[model].sample(N, 7)
+    model = ALL_MODELS[model]
+    instance = model.sample(sized(model, N), 7)
     result = solve(instance, Enumeration(), 1)
     np.testing.assert_array_equal(result.solutions, brute_force(instance))
     assert result.solutions.dtype == np.uint32
