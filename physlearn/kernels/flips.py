@@ -92,6 +92,12 @@ def _(system, weights):
 
 def helper(function: Callable) -> Callable:
     """Let kernels call a plain function, compiled; in Python it is what it was."""
+    overload(function, strict=False, jit_options=_PLAIN)(lambda *arguments: function)
+    return function
+
+
+def inlined(function: Callable) -> Callable:
+    """As `helper`, for what is short, or called once at each proposal or flip."""
     overload(function, strict=False, jit_options=_INLINE)(lambda *arguments: function)
     return function
 
@@ -161,7 +167,7 @@ def _errors_flip(system, i, w, change):
     return change
 
 
-@helper
+@inlined
 def _errors_edges(system):
     """Masks and bases where the planes have changed."""
     down, up = 0, 0

@@ -13,7 +13,7 @@ from numba.core import types
 from numba.extending import overload
 
 from physlearn.kernels import scans, votes  # noqa: F401 - they register their systems
-from physlearn.kernels.flips import change, flip, helper, refresh, replica
+from physlearn.kernels.flips import change, flip, helper, inlined, refresh, replica
 
 LOWEST, FLIPS, SWEEPS = range(3)
 """Meaning of the entries of `counts`: fewest errors yet, flips done, sweeps begun."""
@@ -58,7 +58,7 @@ def _(change, beta, chances):
     return _tabulated if isinstance(change, types.Integer) else _computed
 
 
-@helper
+@inlined
 def _walk(system, weights, ratios, beta, chances, best, counts, stop, energies, errors, a, rng):
     """A sweep of one replica; returns flips accepted, and proposals."""
     N = weights.size

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from physlearn.kernels.flips import helper, register
+from physlearn.kernels.flips import helper, inlined, register
 
 _LANES = 64  # sums that run side by side, so that their order is fixed and the loops vectorise
 
@@ -222,7 +222,7 @@ def _distance_replica(system, a):
     )
 
 
-@helper
+@inlined
 def _unit_and_row(system, i):
     """The unit of weight i of a system with real patterns, and the row of its patterns."""
     size = system.size[0]
@@ -230,7 +230,7 @@ def _unit_and_row(system, i):
     return k, (i - k * size if system.columns.shape[0] == size else i)
 
 
-@helper
+@inlined
 def _total(lanes):
     half = lanes.size // 2
     while half:
@@ -356,7 +356,7 @@ def _ballot_change(system, i, w):
     return system.unit[0] * total
 
 
-@helper
+@inlined
 def _ballot(system, mu):
     """Votes of a pattern, and its gaps."""
     K, votes = system.sums.shape[0], 0
@@ -439,7 +439,7 @@ def _smooth_replica(system, a):
     )
 
 
-@helper
+@inlined
 def _cross_entropy(s, ends, steep):
     """ln(1 + e^x) at x = steep (lower - s), and at steep (s - upper) if that bound is finite."""
     total = 0.0

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from physlearn.kernels.bits import BLOCK, common_bits, increment, popcount, straddling
-from physlearn.kernels.flips import ALL, NONE, helper, register
+from physlearn.kernels.flips import ALL, NONE, helper, inlined, register
 
 
 class Votes(NamedTuple):
@@ -86,7 +86,7 @@ def _votes_replica(system, a):
     )
 
 
-@helper
+@inlined
 def _row(system, i, k):
     """Where the patterns of weight i of unit k are."""
     return i if system.columns.shape[0] > system.size[0] else i - k * system.size[0]
