@@ -97,12 +97,13 @@ class MonteCarlo(Solver):
     def betas(self, first: int, last: int) -> np.ndarray:
         """Inverse temperatures of the sweeps first ... last - 1, shape (last - first,)."""
 
-    def replicas(self, model: Model) -> Replicated | None:
-        """The replicas that walk together, if there is more than one."""
-        return model if isinstance(model, Replicated) else None
+    def replicas(self, model: Model) -> tuple[int, str] | None:
+        """Number and attraction of the replicas that walk together, if there is more than one."""
+        return (model.n_replicas, model.attraction) if isinstance(model, Replicated) else None
 
-    def couplings(self, model: Replicated, first: int, last: int) -> np.ndarray:
+    def couplings(self, model: Model, first: int, last: int) -> np.ndarray:
         """Couplings of the replicas in the sweeps first ... last - 1, shape (last - first,)."""
+        assert isinstance(model, Replicated)
         return np.full(last - first, model.coupling)
 
     def supports(self, model: Model) -> str | None:
@@ -118,7 +119,7 @@ class MonteCarlo(Solver):
     def init(self, instance: Instance, rng: np.random.Generator) -> Walk:
         """Uniformly random configurations."""
         replicas = self.replicas(instance.model)
-        n_replicas = replicas.n_replicas if replicas else 1
+        n_replicas = replicas[0] if replicas else 1
         weights = np.stack([Binary().sample(instance.N, rng) for _ in range(n_replicas)])
         errors = np.array([instance.model.energy(instance, w) for w in weights], dtype=np.int64)
         energies = np.array([self.energy.total(instance, w) for w in weights])
@@ -167,9 +168,8 @@ class MonteCarlo(Solver):
             return None, None
         pulls = np.zeros((last - first, 1))
         if replicas is not None:
-            others = np.arange(1 - replicas.n_replicas, replicas.n_replicas)
-            couplings, which = np.unique(self.couplings(replicas, first, last), return_inverse=True)
-            pulls = attraction(couplings[:, None], others, replicas.attraction)[which]
+            others = np.arange(1 - replicas[0], replicas[0])
+            pulls = attraction(self.couplings(instance.model, first, last)[:, None], others, replicas[1])
         external = np.zeros(instance.N) if instance.external is None else instance.external
         return _odds(pulls), _odds(external)
 
@@ -187,7 +187,7 @@ class MonteCarlo(Solver):
     def _go_on(self, instance: Instance, state: Walk) -> None:
         """Refuse the walk of another energy, or of another number of replicas."""
         replicas = self.replicas(instance.model)
-        own = (self.energy, replicas.n_replicas if replicas else 1)
+        own = (self.energy, replicas[0] if replicas else 1)
         given = (state.recipe, len(state.errors))
         if given != own:
             described = [f"{energy} with {y} replica{'s' * (y > 1)}" for energy, y in (given, own)]
@@ -408,10 +408,10 @@ class ReplicatedAnnealing(SimulatedAnnealing):
             return "ReplicatedAnnealing makes the replicas itself, of a model without any."
         return super().supports(model)
 
-    def replicas(self, model: Model) -> Replicated:
-        return Replicated(model, self.n_replicas, 0.0, self.attraction)
+    def replicas(self, model: Model) -> tuple[int, str]:
+        return self.n_replicas, self.attraction
 
-    def couplings(self, model: Replicated, first: int, last: int) -> np.ndarray:
+    def couplings(self, model: Model, first: int, last: int) -> np.ndarray:
         return self._along(self.coupling_schedule, first, last)
 
     def record(self, instance: Instance, state: Walk) -> dict[str, float]:
