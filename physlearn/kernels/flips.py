@@ -18,7 +18,7 @@ entry down, and the others up; with M_r the masks of the weight's unit and b its
 
     dE = base[(w + 1)/2] + w sum_r coefficients_r popcount(M_r & b)
 
-theory/monte-carlo/derivation.md (F.3).
+theory/single-flips/derivation.md (F.3).
 """
 
 from collections.abc import Callable
@@ -200,7 +200,7 @@ class SignLinear(NamedTuple):
     Of each edge there is the mask A of the violated patterns and the mask M of those at v - 1 and v; a violated pattern
     contributes (2 depth - offset) unit, the depth being the number of steps to the edge. The masks of the energy change
     are A, the difference of A and M and, where the offset is not one, M: with coefficients 3, 1 and 1 - offset, times
-    the unit. theory/monte-carlo/derivation.md (L.3).
+    the unit. theory/single-flips/derivation.md (L.3).
 
     Attributes
     ----------

@@ -175,7 +175,7 @@ class RealLinear(NamedTuple):
 
     Of unit k with the sum s, a pattern's energy is (lower - max(s, b_k))_+ + (s - upper)_+ and what does not depend on
     s, in units of sqrt(K/N), with b_k the (K + 1)/2-th largest sum of the other units: those ahead of it decide whether
-    s counts. theory/monte-carlo/derivation.md (L.7).
+    s counts. theory/single-flips/derivation.md (L.7).
 
     Attributes
     ----------

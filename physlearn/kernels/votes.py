@@ -17,7 +17,7 @@ class Votes(NamedTuple):
 
     A pattern near the edge of unit k whose other units agree j times has j or j + 1 votes: it belongs to mask j of the
     unit, and a flip that wins the vote changes the energy by -coefficients[j]. See
-    theory/monte-carlo/derivation.md (V.1).
+    theory/single-flips/derivation.md (V.1).
 
     Attributes
     ----------
@@ -197,7 +197,7 @@ class LinearVotes(NamedTuple):
     - that leads one step nearer gains two in mask Y: at most h others have c_l > c_k, and c_k < v - 1;
     - across the edge changes the energy by `offset`, in mask M: near, and at most h others agree.
 
-    theory/monte-carlo/derivation.md (L.6).
+    theory/single-flips/derivation.md (L.6).
 
     Attributes
     ----------

@@ -55,7 +55,7 @@ class Linear(Energy):
 
     References
     ----------
-    theory/monte-carlo/derivation.md (L.1), (L.5).
+    theory/single-flips/derivation.md (L.1), (L.5).
     """
 
     def of_patterns(self, instance: Instance, w: np.ndarray) -> np.ndarray:
@@ -88,7 +88,7 @@ class CrossEntropy(Energy):
 
     References
     ----------
-    theory/monte-carlo/derivation.md (X.1).
+    theory/single-flips/derivation.md (X.1).
     """
 
     rate: float = 1.0

@@ -3,7 +3,7 @@
 from physlearn.solvers.base import Solver, State, solve
 from physlearn.solvers.enumeration import Enumeration, EnumerationResult
 from physlearn.solvers.message_passing import AMP
-from physlearn.solvers.monte_carlo import Metropolis, ReplicatedAnnealing, SimulatedAnnealing
+from physlearn.solvers.monte_carlo import Metropolis, ReplicatedAnnealing, SimulatedAnnealing, attraction
 from physlearn.solvers.tasks import solve_task
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "SimulatedAnnealing",
     "Solver",
     "State",
+    "attraction",
     "solve",
     "solve_task",
 ]

@@ -232,7 +232,7 @@ class Metropolis(MonteCarlo):
 
     References
     ----------
-    theory/monte-carlo/derivation.md; Metropolis, Rosenbluth, Rosenbluth, Teller & Teller 1953.
+    theory/single-flips/derivation.md; Metropolis, Rosenbluth, Rosenbluth, Teller & Teller 1953.
     """
 
     beta: float
@@ -384,7 +384,7 @@ class ReplicatedAnnealing(SimulatedAnnealing):
 
     References
     ----------
-    theory/monte-carlo/derivation.md (R.1) to (R.4); Baldassi, Borgs, Chayes, Ingrosso, Lucibello, Saglietti & Zecchina
+    theory/single-flips/derivation.md (R.1) to (R.4); Baldassi, Borgs, Chayes, Ingrosso, Lucibello, Saglietti & Zecchina
     2016.
     """
 
@@ -434,7 +434,7 @@ def attraction(coupling: Any, others: Any, kind: str) -> np.ndarray:
 
     References
     ----------
-    theory/monte-carlo/derivation.md (R.2), (R.4).
+    theory/single-flips/derivation.md (R.2), (R.4).
     """
     coupling, others = np.asarray(coupling, float), np.asarray(others, float)
     if kind == "pairs":
