@@ -377,7 +377,7 @@ class ReplicatedAnnealing(SimulatedAnnealing):
     sweeps_per_record : int
     energy : Energy
     n_replicas : int
-        y >= 2.
+        At least 2.
     coupling_schedule : iterable of float
         Couplings gamma >= 0; from a schedule that ends high the replicas come together.
     attraction : {"pairs", "centre"}

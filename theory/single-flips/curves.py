@@ -25,16 +25,17 @@ for name, energy in energies.items():
     counted = weights @ values / weights.sum(axis=1)
     results = [solve(instance, Metropolis(beta, 4000, energy=energy), 2) for beta in betas]
     estimates = [result.observables.get("mean_cost", result.mean_energy) for result in results]
+    variable = "cost" if "mean_cost" in results[0].observables else "energy"
     sampled = {
-        "energy": ("beta", [estimate.mean / instance.P for estimate in estimates]),
-        "energy_error": ("beta", [estimate.error / instance.P for estimate in estimates]),
+        variable: ("beta", [estimate.mean / instance.P for estimate in estimates]),
+        f"{variable}_error": ("beta", [estimate.error / instance.P for estimate in estimates]),
     }
     panels.append(
         {
-            "variable": "energy",
+            "variable": variable,
             "title": f"{name}, for each pattern",
             "dataset": annotate(xarray.Dataset(sampled, coords={"beta": betas})),
-            "theory": annotate(xarray.Dataset({"energy": ("beta", counted)}, coords={"beta": smooth})),
+            "theory": annotate(xarray.Dataset({variable: ("beta", counted)}, coords={"beta": smooth})),
         }
     )
 out.mkdir(parents=True, exist_ok=True)
