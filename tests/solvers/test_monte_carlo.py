@@ -188,10 +188,10 @@ def test_a_walk_goes_on_with_its_own_energy_and_replicas():
 @pytest.mark.parametrize("model", [Perceptron(0.4), Committee(0.3), Committee(0.3, tree=True)], ids=repr)
 def test_smoother_energies_anneal_further(model, energy):
     """At these loads the number of errors traps the walk (0.4 for the perceptron); distances guide it."""
-    N = 301 if model.n_hidden == 1 else 303
+    N = 151 if model.n_hidden == 1 else 153
     instance = model.sample(N, 2)
-    result = solve(instance, SimulatedAnnealing(600, linear(1, 60, 100), energy=energy), 1)
-    assert result.energy <= solve(instance, SimulatedAnnealing(600), 1).energy
+    result = solve(instance, SimulatedAnnealing(300, linear(1, 60, 100), energy=energy), 1)
+    assert result.energy <= solve(instance, SimulatedAnnealing(300), 1).energy
     assert result.trace.cost[-1] < result.trace.cost[0]
 
 
