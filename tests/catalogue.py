@@ -16,6 +16,7 @@ from physlearn.models import (
     Teacher,
     Window,
 )
+from physlearn.models.energies import CrossEntropy, Linear
 from physlearn.quadrature import G_over_H, G_over_H_excess, H, log_H
 from physlearn.solvers import (
     AMP,
@@ -25,6 +26,7 @@ from physlearn.solvers import (
     Enumeration,
     Metropolis,
     PerceptronRule,
+    ReplicatedAnnealing,
     ReplicatedSGD,
     SimulatedAnnealing,
 )
@@ -149,6 +151,7 @@ ALL_MODELS = {
     "band, gaussian": GeneralizedLinear(0.5, channel=Band(), patterns="gaussian"),
     "committee": Committee(0.4),
     "committee, gaussian": Committee(0.4, patterns="gaussian"),
+    "tree, gaussian": Committee(0.4, tree=True, patterns="gaussian"),
     "tree, teacher": Committee(0.5, tree=True, rule=Teacher()),
     "spherical committee": Committee(0.4, prior=Spherical()),
     "replicated": Replicated(Perceptron(0.6), n_replicas=3, coupling=0.2),
@@ -160,7 +163,16 @@ ALL_SOLVERS = {
     "AMP, damped": AMP(n_iterations=30, damping=0.5),
     "Enumeration": Enumeration(),
     "Metropolis": Metropolis(beta=0.8, n_sweeps=150, sweeps_per_record=7),
+    "Metropolis, linear": Metropolis(beta=0.8, n_sweeps=80, sweeps_per_record=7, energy=Linear()),
+    "Metropolis, cross-entropy": Metropolis(
+        beta=0.8, n_sweeps=80, sweeps_per_record=7, energy=CrossEntropy(0.7)
+    ),
     "SimulatedAnnealing": SimulatedAnnealing(n_sweeps=150, sweeps_per_record=7),
+    "SimulatedAnnealing, linear": SimulatedAnnealing(n_sweeps=80, sweeps_per_record=7, energy=Linear()),
+    "ReplicatedAnnealing": ReplicatedAnnealing(n_sweeps=80, sweeps_per_record=7),
+    "ReplicatedAnnealing, centre, linear": ReplicatedAnnealing(
+        n_sweeps=80, sweeps_per_record=7, energy=Linear(), attraction="centre"
+    ),
     "SBPI": SBPI(n_sweeps=40, sweeps_per_record=3),
     "BPI": BPI(n_sweeps=20),
     "ClippedPerceptron": ClippedPerceptron(n_sweeps=20, sweeps_per_record=1),

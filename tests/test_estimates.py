@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 from calibration import CASES, check_coverage, pulls
+from scipy.signal import lfilter
 
-from physlearn.estimates import Estimate, blocking, finite_size_threshold, logistic_fit
+from physlearn.estimates import Estimate, autocorrelation_time, blocking, finite_size_threshold, logistic_fit
 from physlearn.inputs import InputError
 
 SIZES = np.array([501, 1001, 2001])
@@ -258,3 +259,28 @@ def test_thresholds_are_covered_by_their_errors(case):
 def test_thresholds_are_covered_everywhere(case):
     values, _, _ = pulls(200, n_loads=31, **case)
     check_coverage(values, resolved=case.get("spread", 1.0) >= 1)
+
+
+@pytest.mark.parametrize("a", [0.0, 0.5, 0.9, 0.97])
+def test_autocorrelation_time_of_an_autoregressive_series(a):
+    """rho = a^t, tau = (1 + a)/(2 - 2a): twenty series, their errors as large as they say."""
+    rng = np.random.default_rng(int(100 * a))
+    exact, found = (1 + a) / (2 - 2 * a), []
+    for _ in range(20):
+        series = lfilter([1], [1, -a], rng.standard_normal(20_000 + 400))[400:]
+        found.append(autocorrelation_time(series))
+    z = np.array([(one.mean - exact) / one.error for one in found])
+    assert abs(z.mean()) < 4 / np.sqrt(20) + 0.2  # the window leaves e^-5 out, and the mean takes 2 tau/n
+    assert 0.4 < z.std() < 1.8
+    assert found[0].n_eff == pytest.approx(20_000 / (2 * found[0].mean))
+
+
+def test_autocorrelation_time_at_the_ends():
+    assert autocorrelation_time([3.0]).mean == 0.5
+    assert autocorrelation_time(np.ones(50)).n_eff == 1
+    assert autocorrelation_time(np.ones(50)).error == np.inf
+    assert 0 < autocorrelation_time([1.0, -1.0] * 500).mean < 0.5
+    assert np.isfinite(autocorrelation_time([0.0, 1.0]).mean)
+    for wrong in ([], np.ones((2, 2))):
+        with pytest.raises(InputError, match=r"^series: got shape .*\.$"):
+            autocorrelation_time(wrong)

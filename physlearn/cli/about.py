@@ -85,11 +85,14 @@ def _summary(value: Any) -> str:
 
 
 def _models() -> list[dict[str, Any]]:
-    """Models, then the parts they are made of: each with the field of a model that takes it."""
+    """Models, then the parts of models and solvers: each with the field that takes it."""
     from physlearn.models import Model
+    from physlearn.solvers import Solver
 
     models = classes("models", Model)
-    takes = {key: kinds for model in models.values() for key, kinds in parts_of(model).items()}
+    owners = [*models.values(), *classes("solvers", Solver).values()]
+    takes = {key: kinds for owner in owners for key, kinds in parts_of(owner).items()}
+    takes.pop("model", None)  # what a wrapper takes are the models themselves
     entries = [{"name": name, "kind": "model", "summary": _summary(value)} for name, value in models.items()]
     for key, kinds in takes.items():
         entries += [

@@ -60,6 +60,11 @@ def common_bits(columns, row, masks, index):
     return int(np.bitwise_count(columns[row] & masks[index]).sum())
 
 
+def popcount(word):
+    """Number of bits set in a uint64."""
+    return int(word).bit_count()
+
+
 def increment(planes, first_plane, columns, row, flip):
     """Add 2**first_plane to the counters whose bit is set in ``columns[row] ^ flip``; planes change in place.
 
@@ -181,6 +186,16 @@ def _common_bits(typingctx, columns, row, masks, index):
 
 
 @intrinsic
+def _popcount(typingctx, word):
+    """LLVM code of `popcount`."""
+
+    def codegen(context, builder, signature, args):
+        return builder.ctpop(args[0])
+
+    return types.int64(types.uint64), codegen
+
+
+@intrinsic
 def _increment(typingctx, planes, first_plane, columns, row, flip):
     """LLVM code of `increment`."""
 
@@ -243,6 +258,11 @@ def _straddling(typingctx, planes, valid, value, masks, sizes, index):
 @overload(common_bits)
 def _(columns, row, masks, index):
     return lambda columns, row, masks, index: _common_bits(columns, row, masks, index)
+
+
+@overload(popcount)
+def _(word):
+    return lambda word: _popcount(word)
 
 
 @overload(increment)

@@ -106,6 +106,58 @@ def enumerate_reals(gauged, lower, upper, doubt, n_low, bitmap, doubtful, first,
 
 
 @njit(cache=True, nogil=True)
+def enumerate_votes(gauged, K, doubt, n_low, bitmap, doubtful, first, last):
+    """As `enumerate_reals` for committees of K units, most of which must have a sum above zero.
+
+    Parameters
+    ----------
+    gauged : ndarray of float64, shape (N, P)
+        Of weight i for its own unit, i // (N/K).
+    doubt : float
+        Configurations are marked in `doubtful` if units whose sums are as near to zero decide. Zero for exact sums.
+    """
+    N, P = gauged.shape
+    size = N // K
+    sums = np.empty((K, P))
+    surely, perhaps = np.empty(P, dtype=np.int64), np.empty(P, dtype=np.int64)
+    for block in range(first, last):
+        configuration = block << n_low
+        sums[:] = 0.0
+        surely[:] = 0
+        perhaps[:] = 0
+        for i in range(N):
+            for mu in range(P):
+                sums[i // size, mu] += (2 * ((configuration >> i) & 1) - 1) * gauged[i, mu]
+        for k in range(K):
+            for mu in range(P):
+                surely[mu] += sums[k, mu] > doubt
+                perhaps[mu] += sums[k, mu] > -doubt
+        for count in range(1, (1 << n_low) + 1):
+            fewest, most = K, K
+            for mu in range(P):
+                fewest = min(fewest, surely[mu])
+                most = min(most, perhaps[mu])
+            if 2 * fewest > K:
+                bitmap[configuration >> 3] |= np.uint8(1 << (configuration & 7))
+            elif 2 * most > K:
+                doubtful[configuration >> 3] |= np.uint8(1 << (configuration & 7))
+            flip = 0
+            while (count >> flip) & 1 == 0:
+                flip += 1
+            if flip == n_low:
+                break
+            configuration ^= 1 << flip
+            push = 4.0 * ((configuration >> flip) & 1) - 2.0
+            unit = flip // size
+            for mu in range(P):
+                before = sums[unit, mu]
+                after = before + push * gauged[flip, mu]
+                sums[unit, mu] = after
+                surely[mu] += np.int64(after > doubt) - np.int64(before > doubt)
+                perhaps[mu] += np.int64(after > -doubt) - np.int64(before > -doubt)
+
+
+@njit(cache=True, nogil=True)
 def walsh_hadamard(values):
     """Replace `values`, shape (2^N,), by their Walsh-Hadamard transform: F(u) = sum_c (-1)^(u.c) values[c].
 

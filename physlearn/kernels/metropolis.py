@@ -1,169 +1,182 @@
-"""Single-flip Metropolis dynamics of binary weights, e^{-beta E} with E the number of violated patterns.
+"""Single-flip Metropolis dynamics of binary weights, of any system whose energy changes `kernels.flips` knows.
 
 A sweep is N | 1 proposals (N made odd: an even number of flips would keep the parity of the configuration, and at
 beta = 0 all are accepted), each of a weight chosen at random. One random number serves a proposal: its integer
 part chooses the weight, its fractional part, independent of it to 53 - log2(N) bits, decides acceptance.
-
-Both kernels end in the same arguments, changed in place:
-
-weights, best : int8 arrays (N,)
-    The configuration, and the one of lowest energy so far.
-counts : int64 array (4,)
-    See ENERGY, LOWEST, FLIPS, SWEEPS.
-betas : float64 array (n,)
-    Inverse temperature of each of the n sweeps to do.
-stop : bool
-    Whether to stop at zero energy.
-record : int64 array (n, 3)
-    Energy after each sweep, flips accepted in it, proposals made in it.
-rng : numpy.random.Generator
-
-and return the number of sweeps begun.
 """
 
 import math
 
 import numpy as np
 from numba import njit
+from numba.core import types
+from numba.extending import overload
 
-from physlearn.kernels.bits import common_bits, increment, straddling
+from physlearn.kernels import scans, votes  # noqa: F401 - they register their systems
+from physlearn.kernels.flips import change, flip, helper, inlined, refresh, replica
 
-ENERGY, LOWEST, FLIPS, SWEEPS = range(4)
-"""Meaning of the entries of `counts`: running energy, lowest energy yet, flips done, sweeps done."""
+LOWEST, FLIPS, SWEEPS = range(3)
+"""Meaning of the entries of `counts`: fewest errors yet, flips done, sweeps begun."""
+
+ENERGY, ERRORS, ACCEPTED, PROPOSALS, OVERLAP = range(5)
+"""Meaning of the columns of `record`: after each sweep, in all replicas together; the mean overlap of two."""
 
 N_CHANCES = 64
 """Energy changes whose acceptance probability is tabulated; beyond, it is computed."""
 
 REFRESH = 64
-"""Sweeps after which real stabilities are computed afresh, so that rounding errors never build up."""
+"""Sweeps after which all that is added up is computed afresh, so that rounding errors never build up."""
 
-ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
-NONE = np.uint64(0)
+_LARGEST = 345.0  # of an exponent: the product of two such exponentials is still a finite number
 
 
-@njit(cache=True, nogil=True)
-def sweep_signs(columns, planes, valid, edges, signs, masks, weights, best, counts, betas, stop, record, rng):
-    """Metropolis sweeps with +-1 patterns, in place.
+def work_space(N: int, pulls: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What `sweep` works in: it allocates nothing."""
+    N = 0 if pulls is None else N
+    return np.empty(2 * N_CHANCES), np.empty(N, dtype=np.int64), np.empty((2, N))
 
-    Pattern mu holds the counter c_mu of sites where its gauged entries agree with the weights, so that its
-    stability is (2 c_mu - N)/sqrt(N). A flip of site i lowers c_mu by one where the two agree there (the
-    pattern moves down) and raises it by one elsewhere. Of the edge between the values v - 1 and v only the
-    patterns at these two can cross it, so that with M the mask of both,
 
-        dE = sum over edges of sign * ( popcount(M & down_i) - number at v - 1 )
+def chance(change, beta, chances):
+    """e^{-beta change}; for integers from the table `chances`, of -N_CHANCES ... N_CHANCES - 1."""
+    if isinstance(change, (int, np.integer)):
+        return _tabulated(change, beta, chances)
+    return _computed(change, beta, chances)
 
-    where sign = +1 if the patterns below the edge are the violated ones, -1 if those above. The planes hold
-    c_mu + flips modulo 2**n_planes: a flip then adds two to the patterns that move up and nothing to the
-    others.
 
-    Parameters
-    ----------
-    columns : uint64 array (N, n_words)
-        Gauged patterns, from `bits.columns_as_bits`.
-    planes : uint64 array (n_blocks, n_planes, 8)
-        The counters, from `bits.counters_as_planes`.
-    valid : uint64 array (1, n_words)
-        Bits of the P patterns.
-    edges, signs : int64 arrays (n_edges,)
-        The values v, each in 1 ... N, and the signs.
-    masks : uint64 array (n_edges, n_words)
-        Work space.
-    """
+def _tabulated(change, beta, chances):
+    if abs(change) < N_CHANCES:
+        return chances[change + N_CHANCES]
+    return math.exp(max(min(-beta * change, _LARGEST), -_LARGEST))
+
+
+def _computed(change, beta, chances):
+    return math.exp(max(min(-beta * change, _LARGEST), -_LARGEST))
+
+
+@overload(chance, jit_options={"_nrt": False, "forceinline": True})
+def _(change, beta, chances):
+    return _tabulated if isinstance(change, types.Integer) else _computed
+
+
+@inlined
+def _walk(system, weights, ratios, beta, chances, best, counts, stop, energies, errors, a, rng):
+    """A sweep of one replica; returns flips accepted, and proposals."""
     N = weights.size
-    n_edges = edges.size
-    sizes = np.zeros((n_edges, 2), np.int64)  # of each mask: patterns below the edge, all patterns
-    for e in range(n_edges):
-        straddling(planes, valid, edges[e] + counts[FLIPS], masks, sizes, e)
-    chances = np.zeros(N_CHANCES)
-    for t in range(betas.size):
-        accepted, proposals = 0, N | 1
-        for change in range(N_CHANCES):
-            chances[change] = math.exp(-betas[t] * change) if change else 1.0
-        for step in range(N | 1):
-            draw = rng.random() * N
-            i = int(draw)
-            w = np.int64(weights[i])
-            change = 0
-            for e in range(n_edges):
-                # popcount(M & ~column) = popcount(M) - popcount(M & column), without a branch on w
-                down = ((sizes[e, 1] * (1 - w)) >> 1) + w * common_bits(columns, i, masks, e)
-                change += signs[e] * (down - sizes[e, 0])
-            if change > 0:
-                chance = chances[change] if change < N_CHANCES else math.exp(-betas[t] * change)
-                if draw - i >= chance:
-                    continue
-            increment(planes, 1, columns, i, ALL if w > 0 else NONE)
-            weights[i] = -w
-            counts[FLIPS] += 1
-            counts[ENERGY] += change
-            accepted += 1
-            for e in range(n_edges):
-                straddling(planes, valid, edges[e] + counts[FLIPS], masks, sizes, e)
-            if counts[ENERGY] < counts[LOWEST]:
-                counts[LOWEST] = counts[ENERGY]
-                for j in range(N):
-                    best[j] = weights[j]
-                if stop and counts[ENERGY] == 0:
-                    proposals = step + 1
-                    break
-        counts[SWEEPS] += 1
-        record[t, 0], record[t, 1], record[t, 2] = counts[ENERGY], accepted, proposals
-        if stop and counts[ENERGY] == 0:
-            return t + 1
-    return betas.size
+    accepted = 0
+    for step in range(N | 1):
+        draw = rng.random() * N
+        i = int(draw)
+        w = np.int64(weights[i])
+        cost = change(system, i, w)
+        if ratios is None:
+            if cost > 0 and draw - i >= chance(cost, beta, chances):
+                continue
+        elif draw - i >= chance(cost, beta, chances) * ratios[(w + 1) >> 1, i]:
+            continue
+        weights[i] = -w
+        errors[a] += flip(system, i, w, cost)
+        energies[a] += cost
+        accepted += 1
+        if errors[a] < counts[LOWEST]:
+            counts[LOWEST] = errors[a]
+            for j in range(N):
+                best[j] = weights[j]
+            if stop and errors[a] == 0:
+                return accepted, step + 1
+    return accepted, N | 1
 
 
-@njit(cache=True, nogil=True)
-def sweep_reals(columns, sums, bounds, weights, best, counts, betas, stop, record, rng):
-    """Metropolis sweeps with real patterns.
+@helper
+def _attraction(weights, total, a, pull, tether, ratios):
+    """Odds of a flip from -1 and from +1 by the field on each weight of replica a: of the others and of the tether."""
+    n_replicas, N = weights.shape
+    for i in range(N):
+        odds = pull[total[i] - weights[a, i] + n_replicas - 1]
+        ratios[0, i] = odds * tether[i]
+        ratios[1, i] = 1.0 / ratios[0, i]
+
+
+@helper
+def _overlap(total, n_replicas):
+    """Mean overlap of the pairs of replicas, from the sum over the replicas of each weight."""
+    squares = 0
+    for i in range(total.size):
+        squares += total[i] * total[i]
+    N = total.size
+    return (squares - n_replicas * N) / (N * n_replicas * (n_replicas - 1))
+
+
+@njit(cache=True, nogil=True, _nrt=False)
+def sweep(system, weights, best, counts, energies, errors, betas, pulls, tether, stop, work, record, rng):
+    """Metropolis sweeps, in place; returns the number of sweeps begun.
 
     Parameters
     ----------
-    columns : float64 array (N, P)
-        Gauged patterns.
-    sums : float64 array (P,)
-        The stabilities times sqrt(N).
-    bounds : float64 array (2,)
-        Smallest and largest sum that satisfies a pattern.
+    system : NamedTuple
+        Of a kind that `kernels.flips` treats.
+    weights : int8 array (n_replicas, N)
+    best : int8 array (N,)
+        The configuration of fewest errors, of any replica.
+    counts : int64 array (3,)
+        See LOWEST, FLIPS, SWEEPS.
+    energies, errors : float64 and int64 arrays (n_replicas,)
+        Running energy and number of errors.
+    betas : float64 array (n,)
+        Inverse temperature of each of the n sweeps to do.
+    pulls : float64 array (n, 2 n_replicas - 1), or None without replicas and tether
+        e^{2 h(S)} for the field h on a weight of one replica, where those of the others add up to
+        S = 1 - n_replicas ... n_replicas - 1.
+    tether : float64 array (N,), or None with `pulls`
+        e^{2 field} of each weight.
+    stop : bool
+        Whether to stop where a replica has no errors.
+    work : tuple of arrays
+        Work space, from `work_space`.
+    record : float64 array (n, 5)
+        See ENERGY ... OVERLAP.
+    rng : numpy.random.Generator
     """
-    N, P = columns.shape
-    lower, upper = bounds[0], bounds[1]
+    n_replicas, N = weights.shape
+    chances, total, ratios = work
+    for i in range(total.size):
+        total[i] = 0
+        for a in range(n_replicas):
+            total[i] += weights[a, i]
     for t in range(betas.size):
-        if counts[SWEEPS] % REFRESH == 0:
-            sums[:] = 0.0
-            for i in range(N):
-                for mu in range(P):
-                    sums[mu] += weights[i] * columns[i, mu]
-            counts[ENERGY] = 0
-            for mu in range(P):
-                counts[ENERGY] += (sums[mu] < lower) | (sums[mu] > upper)
-        accepted, proposals = 0, N | 1
-        for step in range(N | 1):
-            draw = rng.random() * N
-            i = int(draw)
-            push = -2.0 * weights[i]
-            energy = 0
-            for mu in range(P):
-                moved = sums[mu] + push * columns[i, mu]
-                energy += (moved < lower) | (moved > upper)
-            change = energy - counts[ENERGY]
-            if change > 0 and draw - i >= math.exp(-betas[t] * change):
-                continue
-            for mu in range(P):
-                sums[mu] += push * columns[i, mu]
-            weights[i] = -weights[i]
-            counts[FLIPS] += 1
-            counts[ENERGY] = energy
-            accepted += 1
-            if energy < counts[LOWEST]:
-                counts[LOWEST] = energy
-                for j in range(N):
-                    best[j] = weights[j]
-                if stop and energy == 0:
-                    proposals = step + 1
-                    break
+        for k in range(2 * N_CHANCES):
+            chances[k] = math.exp(max(min(-betas[t] * (k - N_CHANCES), _LARGEST), -_LARGEST))
+        accepted, proposals = 0, 0
+        for a in range(n_replicas):
+            one = replica(system, a)
+            if counts[SWEEPS] % REFRESH == 0:
+                energy, n_errors = refresh(one, weights[a])
+                if n_errors >= 0:
+                    energies[a], errors[a] = energy, n_errors
+            if pulls is None:
+                new, tried = _walk(
+                    one, weights[a], None, betas[t], chances, best, counts, stop, energies, errors, a, rng
+                )
+            else:
+                _attraction(weights, total, a, pulls[t], tether, ratios)
+                for i in range(N):
+                    total[i] -= weights[a, i]
+                new, tried = _walk(
+                    one, weights[a], ratios, betas[t], chances, best, counts, stop, energies, errors, a, rng
+                )
+                for i in range(N):
+                    total[i] += weights[a, i]
+            accepted += new
+            proposals += tried
+            if stop and counts[LOWEST] == 0:
+                break
+        counts[FLIPS] += accepted
         counts[SWEEPS] += 1
-        record[t, 0], record[t, 1], record[t, 2] = counts[ENERGY], accepted, proposals
-        if stop and counts[ENERGY] == 0:
+        record[t, ENERGY], record[t, ERRORS] = 0.0, 0
+        for a in range(n_replicas):
+            record[t, ENERGY] += energies[a]
+            record[t, ERRORS] += errors[a]
+        record[t, ACCEPTED], record[t, PROPOSALS] = accepted, proposals
+        record[t, OVERLAP] = _overlap(total, n_replicas) if n_replicas > 1 else 1.0
+        if stop and counts[LOWEST] == 0:
             return t + 1
     return betas.size

@@ -3,6 +3,7 @@
 from physlearn.models.base import GeneralizedLinear, Instance, Model, Storage, Teacher
 from physlearn.models.channels import Channel, Majority, Threshold, Window
 from physlearn.models.committee import Committee
+from physlearn.models.energies import CrossEntropy, Energy, Errors, Linear
 from physlearn.models.perceptron import Perceptron, SymmetricPerceptron
 from physlearn.models.priors import Binary, Prior, Spherical
 from physlearn.models.wrappers import Replicated, Tethered
@@ -11,8 +12,12 @@ __all__ = [
     "Binary",
     "Channel",
     "Committee",
+    "CrossEntropy",
+    "Energy",
+    "Errors",
     "GeneralizedLinear",
     "Instance",
+    "Linear",
     "Majority",
     "Model",
     "Perceptron",

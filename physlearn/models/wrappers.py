@@ -110,6 +110,10 @@ class Replicated(Model):
         return self.model.n_hidden
 
     @property
+    def energy_refusal(self) -> str | None:
+        return self.model.energy_refusal
+
+    @property
     def replication(self) -> tuple:
         return (self.n_replicas, self.coupling, self.attraction)
 

@@ -4,7 +4,7 @@ from physlearn.solvers.base import Solver, State, solve
 from physlearn.solvers.enumeration import Enumeration, EnumerationResult
 from physlearn.solvers.gradient import ReplicatedSGD
 from physlearn.solvers.message_passing import AMP
-from physlearn.solvers.monte_carlo import Metropolis, SimulatedAnnealing
+from physlearn.solvers.monte_carlo import Metropolis, ReplicatedAnnealing, SimulatedAnnealing, attraction
 from physlearn.solvers.online import BPI, SBPI, ClippedPerceptron, PerceptronRule
 from physlearn.solvers.tasks import solve_task
 
@@ -17,10 +17,12 @@ __all__ = [
     "EnumerationResult",
     "Metropolis",
     "PerceptronRule",
+    "ReplicatedAnnealing",
     "ReplicatedSGD",
     "SimulatedAnnealing",
     "Solver",
     "State",
+    "attraction",
     "solve",
     "solve_task",
 ]

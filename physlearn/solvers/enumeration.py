@@ -12,11 +12,12 @@ from physlearn.kernels.enumeration import (
     cluster_sizes,
     enumerate_reals,
     enumerate_signs,
+    enumerate_votes,
     power_by_weight,
     walsh_hadamard,
 )
 from physlearn.kernels.threads import in_slices
-from physlearn.models import Binary, Instance, Model
+from physlearn.models import Binary, Committee, Instance, Model
 from physlearn.models.base import integer_bounds
 from physlearn.results import Result, Status
 from physlearn.solvers.base import Solver, State
@@ -36,13 +37,16 @@ class EnumerationState(State):
     bitmap : ndarray of uint8, 2^N bits (8 MiB at N = 26)
         Bit c % 8 of byte c // 8 is set where configuration c is a solution.
     n_solutions : int
+    log_partition : float
+        ln of the sum of exp(external.w) over the solutions; of their number without a tether.
     chosen : int or None
-        One of the solutions, drawn uniformly.
+        One of the solutions, drawn from the measure on them: uniform without a tether.
     """
 
     N: int
     bitmap: np.ndarray
     n_solutions: int = 0
+    log_partition: float = -math.inf
     chosen: int | None = None
     n_sweeps: int = 0
 
@@ -150,17 +154,19 @@ class Enumeration(Solver):
     Notes
     -----
     The status is SOLVED, or UNSATISFIABLE where no configuration is a solution (the result then has no
-    weights). The weights are a solution drawn uniformly. Observables: ``n_solutions``, ``satisfiable`` (1
-    or 0) and ``entropy``, ln(n_solutions)/N, NaN where the status is UNSATISFIABLE. The result is an
-    `EnumerationResult`.
+    weights). The weights are a solution drawn uniformly; of a tethered instance, with probability
+    ~ exp(external.w). Observables: ``n_solutions``, ``satisfiable`` (1 or 0), ``entropy``, ln(n_solutions)/N, and with
+    a tether ``free_entropy``, the logarithm of the sum of exp(external.w) over the solutions, over N; both are NaN
+    where the status is UNSATISFIABLE. The result is an `EnumerationResult`.
     """
 
+    takes_external = True
     state_type = EnumerationState
     result_type = EnumerationResult
 
     def supports(self, model: Model) -> str | None:
-        if not model.is_single:
-            return f"Enumeration treats single perceptrons, which {type(model).__name__} is not."
+        if not (model.is_single or isinstance(model, Committee)):
+            return f"Enumeration treats perceptrons and committees, and {type(model).__name__} is neither."
         if not isinstance(model.prior, Binary):
             return f"Enumeration needs binary weights; {type(model).__name__} has the prior {model.prior!r}."
         return model.energy_refusal and f"Enumeration counts zeros of the energy: {model.energy_refusal}"
@@ -175,18 +181,22 @@ class Enumeration(Solver):
     def sweep(
         self, instance: Instance, state: EnumerationState, rng: np.random.Generator
     ) -> EnumerationState:
-        if instance.patterns.dtype == np.int8:
+        if isinstance(instance.model, Committee):
+            _mark_votes(instance, state.bitmap)
+        elif instance.patterns.dtype == np.int8:
             _mark_signs(instance, state.bitmap)
         else:
             _mark_reals(instance, state.bitmap)
         counts = np.cumsum(np.bitwise_count(state.bitmap.view(np.uint64)), dtype=np.int64)
         state.n_sweeps, state.n_solutions = 1, int(counts[-1])
-        if state.n_solutions:
+        if state.n_solutions and instance.external is not None:
+            state.log_partition, state.chosen = _tilted(state.bitmap, instance.external, rng)
+        elif state.n_solutions:
+            state.log_partition = math.log(state.n_solutions)
             rank = int(rng.integers(state.n_solutions))
             word = int(np.searchsorted(counts, rank, side="right"))
-            bits = np.flatnonzero(np.unpackbits(state.bitmap[8 * word : 8 * word + 8], bitorder="little"))
             before = int(counts[word - 1]) if word else 0
-            state.chosen = 64 * word + int(bits[rank - before])
+            state.chosen = 64 * word + int(_in_word(state.bitmap, word)[rank - before])
         return state
 
     def status(self, instance: Instance, state: EnumerationState) -> Status | None:
@@ -203,13 +213,38 @@ class Enumeration(Solver):
     def observables(self, instance: Instance, state: EnumerationState) -> dict[str, Any]:
         n = state.n_solutions
         entropy = math.log(n) / instance.N if n else math.nan
-        return {"n_solutions": n, "satisfiable": int(n > 0), "entropy": entropy}
+        observables = {"n_solutions": n, "satisfiable": int(n > 0), "entropy": entropy}
+        if instance.external is not None:
+            observables["free_entropy"] = state.log_partition / instance.N if n else math.nan
+        return observables
 
 
 def unpacked(configurations: Any, N: int) -> np.ndarray:
     """Integers, shape (n,), as weights -1 and +1, int8 of shape (n, N): weight i is +1 where bit i is 1."""
     bits = np.asarray(configurations, dtype=np.uint32)[:, None] >> np.arange(N, dtype=np.uint32) & 1
     return (2 * bits.astype(np.int8) - 1).astype(np.int8)
+
+
+def _in_word(bitmap: np.ndarray, word: int) -> np.ndarray:
+    """The bits set in one of the bitmap's 64-bit words."""
+    return np.flatnonzero(np.unpackbits(bitmap[8 * word : 8 * word + 8], bitorder="little"))
+
+
+def _tilted(bitmap: np.ndarray, external: np.ndarray, rng: np.random.Generator) -> tuple[float, int]:
+    """ln of the sum of exp(external.w) over the solutions, and one of them drawn with these weights.
+
+    Maximum of the exponent plus a Gumbel variable, chunk by chunk: one pass, and no memory for all solutions.
+    """
+    total, best, chosen, chunk = -math.inf, -math.inf, -1, 1 << 15
+    for start in range(0, bitmap.size, chunk):
+        found = np.flatnonzero(np.unpackbits(bitmap[start : start + chunk], bitorder="little")) + 8 * start
+        if found.size:
+            exponents = unpacked(found, len(external)) @ external
+            total = float(np.logaddexp(total, np.logaddexp.reduce(exponents)))
+            scores = exponents + rng.gumbel(size=found.size)
+            if scores.max() > best:
+                best, chosen = float(scores.max()), int(found[scores.argmax()])
+    return total, chosen
 
 
 def _mark_signs(instance: Instance, bitmap: np.ndarray) -> None:
@@ -239,9 +274,32 @@ def _mark_reals(instance: Instance, bitmap: np.ndarray) -> None:
         enumerate_reals(gauged, lower, upper, doubt, low, bitmap, doubtful, first, last)
 
     in_slices(work, 1 << (N - low))
+    _decide(instance, bitmap, doubtful)
+
+
+def _mark_votes(instance: Instance, bitmap: np.ndarray) -> None:
+    N, K = instance.N, instance.model.n_hidden
+    gauged = np.ascontiguousarray(np.tile(instance.gauged, N // instance.n_inputs).T, dtype=np.float64)
+    exact = instance.patterns.dtype == np.int8
+    doubt = (
+        0.0
+        if exact
+        else 2.0**_BLOCK * np.finfo(float).eps * float(np.abs(gauged).sum(axis=0).max(initial=0.0))
+    )
+    doubtful, low = np.zeros_like(bitmap), min(N, _BLOCK)
+
+    def work(first: int, last: int) -> None:
+        enumerate_votes(gauged, K, doubt, low, bitmap, doubtful, first, last)
+
+    in_slices(work, 1 << (N - low))
+    _decide(instance, bitmap, doubtful)
+
+
+def _decide(instance: Instance, bitmap: np.ndarray, doubtful: np.ndarray) -> None:
+    """Mark the solutions among the doubtful configurations, by the energy itself."""
     for byte in np.flatnonzero(doubtful):
         for bit in np.flatnonzero(np.unpackbits(doubtful[byte], bitorder="little")):
-            if instance.model.energy(instance, unpacked([8 * byte + bit], N)[0]) == 0:
+            if instance.model.energy(instance, unpacked([8 * byte + bit], instance.N)[0]) == 0:
                 bitmap[byte] |= np.uint8(1 << bit)
 
 

@@ -1,4 +1,4 @@
-"""Monte Carlo: the Metropolis sampler and simulated annealing of binary weights."""
+"""Monte Carlo: the Metropolis sampler and simulated annealing of binary weights, of one replica or several."""
 
 import math
 from abc import abstractmethod
@@ -8,16 +8,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from physlearn.estimates import blocking
-from physlearn.inputs import integer, keep, member, number, reject
-from physlearn.kernels.bits import aligned_words, columns_as_bits, counters_as_planes
-from physlearn.kernels.metropolis import sweep_reals, sweep_signs
-from physlearn.kernels.patterns import products
-from physlearn.models import Binary, Instance, Model
-from physlearn.models.base import integer_bounds
+from physlearn.estimates import autocorrelation_time, blocking
+from physlearn.inputs import choice, integer, keep, member, number, reject
+from physlearn.kernels.metropolis import ACCEPTED, ENERGY, ERRORS, OVERLAP, PROPOSALS, sweep, work_space
+from physlearn.models import Binary, Committee, Instance, Model, Replicated
+from physlearn.models.energies import Energy, Errors
 from physlearn.models.schedules import linear
 from physlearn.results import Status
 from physlearn.solvers.base import Solver, State
+from physlearn.solvers.systems import flips
 
 
 @dataclass
@@ -26,38 +25,45 @@ class Walk(State):
 
     Attributes
     ----------
-    weights, best : ndarray of int8, shape (N,)
-        The configuration, and the one of lowest energy so far.
-    counts : ndarray of int64, shape (4,)
-        Running energy, lowest energy, flips and sweeps done.
-    layout : tuple of ndarray
-        The gauged patterns and the stabilities, as the kernel wants them: P N/8 bytes for +-1 patterns, 8 P N
-        for real ones.
-    record : list of ndarray, shape (n, 3)
-        Energy after each sweep so far, flips accepted and proposals made in it: what the averages are taken
-        over.
+    weights : ndarray of int8, shape (N,), or (n_replicas, N) with replicas
+        The configuration.
+    best : ndarray of int8, shape (N,)
+        The one of fewest errors so far, of any replica.
+    counts : ndarray of int64, shape (3,)
+        Fewest errors, flips and sweeps done.
+    energies, errors : ndarray of float64 and int64, shape (n_replicas,)
+        Running energy and number of violated patterns.
+    recipe : Energy
+        Of which the walk is.
+    system : NamedTuple of ndarray
+        Patterns and configurations, as the kernel wants them: P N/8 bytes for +-1 patterns, 8 P N for real ones.
+    steps : list of ndarray, shape (n, 5)
+        Energy, errors, flips accepted, proposals, overlap of each sweep so far: what the averages are taken over.
     """
 
     weights: np.ndarray
     best: np.ndarray
     counts: np.ndarray
-    layout: tuple[np.ndarray, ...]
-    record: list[np.ndarray] = field(default_factory=list)
+    energies: np.ndarray
+    errors: np.ndarray
+    recipe: Energy
+    system: Any
+    steps: list[np.ndarray] = field(default_factory=list)
 
     @property
     def energy(self) -> int:
-        """Violated patterns of `weights`."""
-        return int(self.counts[0])
+        """Violated patterns of `weights`, in all replicas together."""
+        return int(self.errors.sum())
 
     @property
     def lowest_energy(self) -> int:
         """Violated patterns of `best`."""
-        return int(self.counts[1])
+        return int(self.counts[0])
 
     @property
     def n_sweeps(self) -> int:
         """Sweeps begun; the last one is cut short where it found a solution."""
-        return int(self.counts[3])
+        return int(self.counts[2])
 
 
 @dataclass
@@ -72,62 +78,123 @@ class Annealing(Walk):
     """State of a `SimulatedAnnealing` run, a sample of no temperature."""
 
 
+@dataclass
+class ScopedAnnealing(Walk):
+    """State of a `ReplicatedAnnealing` run."""
+
+
 class MonteCarlo(Solver):
-    """What both solvers share: single flips of binary weights at the inverse temperatures of `betas`."""
+    """What all of these solvers share: single flips of binary weights at the inverse temperatures of `betas`."""
 
     n_sweeps: int
     sweeps_per_record: int
+    energy: Energy
     state_type: ClassVar[type[Walk]] = Walk
+    takes_external = True
     _stops_at_solution = False
 
     @abstractmethod
     def betas(self, first: int, last: int) -> np.ndarray:
         """Inverse temperatures of the sweeps first ... last - 1, shape (last - first,)."""
 
+    def replicas(self, model: Model) -> tuple[int, str] | None:
+        """Number and attraction of the replicas that walk together, if there is more than one."""
+        return (model.n_replicas, model.attraction) if isinstance(model, Replicated) else None
+
+    def couplings(self, model: Model, first: int, last: int) -> np.ndarray:
+        """Couplings of the replicas in the sweeps first ... last - 1, shape (last - first,)."""
+        assert isinstance(model, Replicated)
+        return np.full(last - first, model.coupling)
+
     def supports(self, model: Model) -> str | None:
         """None for binary weights and a model with an energy, else the sentence why not."""
         name = type(self).__name__
-        if not model.is_single:
-            return f"{name} treats single perceptrons, which {type(model).__name__} is not."
+        one = model.model if isinstance(model, Replicated) else model
+        if not (one.is_single or isinstance(one, Committee)):
+            return f"{name} treats perceptrons and committees, and {type(model).__name__} is neither."
         if not isinstance(model.prior, Binary):
             return f"{name} flips weights that are -1 or +1, which those of {model.prior!r} are not."
-        return model.energy_refusal and f"{name} needs an energy: {model.energy_refusal}"
+        return one.energy_refusal and f"{name} needs an energy: {one.energy_refusal}"
 
     def init(self, instance: Instance, rng: np.random.Generator) -> Walk:
-        """A uniformly random configuration."""
-        weights = Binary().sample(instance.N, rng)
-        energy = instance.model.energy(instance, weights)
-        prepare = _signs if instance.patterns.dtype == np.int8 else _reals
-        counts = np.array([energy, energy, 0, 0], dtype=np.int64)
-        layout = prepare(instance, weights)
-        return self.state_type(instance.fingerprint, weights, weights.copy(), counts, layout)
+        """Uniformly random configurations."""
+        replicas = self.replicas(instance.model)
+        n_replicas = replicas[0] if replicas else 1
+        weights = np.stack([Binary().sample(instance.N, rng) for _ in range(n_replicas)])
+        errors = np.array([instance.model.energy(instance, w) for w in weights], dtype=np.int64)
+        energies = np.array([self.energy.total(instance, w) for w in weights])
+        best, counts = int(errors.argmin()), np.array([errors.min(), 0, 0], dtype=np.int64)
+        return self.state_type(
+            instance.fingerprint,
+            weights if replicas else weights[0],
+            weights[best].copy(),
+            counts,
+            energies,
+            errors,
+            self.energy,
+            flips(instance, self.energy, weights),
+        )
 
     def sweep(self, instance: Instance, state: Walk, rng: np.random.Generator) -> Walk:
         """Sweep up to the next record."""
-        kernel = sweep_signs if instance.patterns.dtype == np.int8 else sweep_reals
         done = state.n_sweeps
         until = min(self.n_sweeps, (done // self.sweeps_per_record + 1) * self.sweeps_per_record)
-        betas = self.betas(done, until)
-        record = np.zeros((len(betas), 3), dtype=np.int64)
-        begun = kernel(
-            *state.layout,
-            state.weights,
+        steps = np.zeros((until - done, 5))
+        pulls, tether = self._fields(instance, done, until)
+        begun = sweep(
+            state.system,
+            state.weights.reshape(-1, instance.N),
             state.best,
             state.counts,
-            betas,
+            state.energies,
+            state.errors,
+            self.betas(done, until),
+            pulls,
+            tether,
             self._stops_at_solution,
-            record,
+            work_space(instance.N, pulls),
+            steps,
             rng,
         )
-        state.record.append(record[:begun])
+        state.steps.append(steps[:begun])
         return state
 
+    def _fields(
+        self, instance: Instance, first: int, last: int
+    ) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """`pulls` and `tether` of the kernel."""
+        replicas = self.replicas(instance.model)
+        if replicas is None and instance.external is None and isinstance(self.energy, Errors):
+            return None, None
+        pulls = np.zeros((last - first, 1))
+        if replicas is not None:
+            others = np.arange(1 - replicas[0], replicas[0])
+            pulls = attraction(self.couplings(instance.model, first, last)[:, None], others, replicas[1])
+        external = np.zeros(instance.N) if instance.external is None else instance.external
+        return _odds(pulls), _odds(external)
+
     def record(self, instance: Instance, state: Walk) -> dict[str, float]:
-        """The energy now, and the acceptance rate since the last record."""
-        _, accepted, proposals = state.record[-1].sum(axis=0)
-        return {"energy": state.energy, "acceptance_rate": accepted / proposals}
+        """The errors of all replicas now, their overlap, and the acceptance rate since the last record."""
+        last = state.steps[-1]
+        rate = last[:, ACCEPTED].sum() / last[:, PROPOSALS].sum()
+        recorded: dict[str, float] = {"energy": state.energy, "acceptance_rate": rate}
+        if not isinstance(self.energy, Errors):
+            recorded["cost"] = float(last[-1, ENERGY])
+        if self.replicas(instance.model):
+            recorded["overlap"] = float(last[-1, OVERLAP])
+        return recorded
+
+    def _go_on(self, instance: Instance, state: Walk) -> None:
+        """Refuse the walk of another energy, or of another number of replicas."""
+        replicas = self.replicas(instance.model)
+        own = (self.energy, replicas[0] if replicas else 1)
+        given = (state.recipe, len(state.errors))
+        if given != own:
+            described = [f"{energy} with {y} replica{'s' * (y > 1)}" for energy, y in (given, own)]
+            raise reject("state", f"a walk of {described[0]}", f"this solver's {described[1]}")
 
     def _check(self) -> None:
+        member("energy", self.energy, Energy, "an Energy such as Errors(), Linear() or CrossEntropy(rate)")
         keep(
             self,
             n_sweeps=integer("n_sweeps", self.n_sweeps, at_least=1),
@@ -137,7 +204,7 @@ class MonteCarlo(Solver):
 
 @dataclass(frozen=True)
 class Metropolis(MonteCarlo):
-    """Sampler of the Gibbs measure P(w) ~ e^{-beta E(w)}, E the number of violated patterns.
+    """Sampler of the Gibbs measure P(w) ~ e^{-beta E(w)}, times e^{external.w} for a tethered instance.
 
     Parameters
     ----------
@@ -151,22 +218,28 @@ class Metropolis(MonteCarlo):
         Sweeps between two records of the trace.
     burn_in : float
         Fraction of the sweeps left out of the averages.
+    energy : Energy
+        E(w): the number of violated patterns, `Errors()`, or another of `physlearn.models.energies`.
 
     Notes
     -----
-    The weights of the result are the last configuration: one sample. The observables ``mean_energy`` (an
-    `Estimate` over sweeps, its error by blocking) and ``acceptance_rate`` are averages after the burn-in.
-    Whether that was long enough is for the trace to tell: at low temperature the walk stays where it fell.
+    The weights of the result are the last configuration: one sample. Of a `Replicated` model they are the replica of
+    fewest errors, the first of them; the state has all. The observables are averages after the burn-in, their errors
+    by blocking: ``mean_energy`` (violated patterns, of one replica), ``mean_cost`` (the `energy`, where it is another),
+    ``overlap`` (of two replicas), ``autocorrelation_time`` (integrated, in sweeps, of the energy sampled) and
+    ``acceptance_rate``. In the trace ``energy`` and ``cost`` are sums over the replicas. Whether the burn-in was long
+    enough is for the trace to tell: at low temperature the walk stays where it fell.
 
     References
     ----------
-    Metropolis, Rosenbluth, Rosenbluth, Teller & Teller 1953.
+    theory/single-flips/derivation.md; Metropolis, Rosenbluth, Rosenbluth, Teller & Teller 1953.
     """
 
     beta: float
     n_sweeps: int
     sweeps_per_record: int = 10
     burn_in: float = 0.2
+    energy: Energy = field(default_factory=Errors)
     state_type = Sampling
 
     def __post_init__(self) -> None:
@@ -178,7 +251,7 @@ class Metropolis(MonteCarlo):
         self._check()
 
     def init(self, instance: Instance, rng: np.random.Generator) -> Sampling:
-        """A uniformly random configuration, for a walk at this inverse temperature."""
+        """Uniformly random configurations, for a walk at this inverse temperature."""
         walk = super().init(instance, rng)
         assert isinstance(walk, Sampling)
         walk.beta = self.beta
@@ -189,25 +262,33 @@ class Metropolis(MonteCarlo):
         return np.full(last - first, self.beta)
 
     def status(self, instance: Instance, state: Sampling) -> Status | None:
-        """Runs all sweeps; SOLVED if the last configuration happens to be a solution."""
+        """Runs all sweeps; SOLVED if the last configuration, of some replica, happens to be a solution."""
         if state.beta != self.beta:
             raise reject(
                 "state", f"a walk at beta = {state.beta:g}", f"walks at this solver's beta = {self.beta:g}"
             )
+        self._go_on(instance, state)
         if state.n_sweeps < self.n_sweeps:
             return None
-        return Status.SOLVED if state.energy == 0 else Status.COMPLETED
+        return Status.SOLVED if state.errors.min() == 0 else Status.COMPLETED
 
     def weights(self, instance: Instance, state: Walk) -> np.ndarray:
-        """The last configuration."""
-        return state.weights.copy()
+        """The last configuration; the one of fewest errors of the replicas'."""
+        return state.weights.reshape(-1, instance.N)[state.errors.argmin()].copy()
 
     def observables(self, instance: Instance, state: Walk) -> dict[str, Any]:
-        """Averages after the burn-in."""
-        kept = np.concatenate(state.record)[int(self.burn_in * state.n_sweeps) :]
+        """Averages over the sweeps after the burn-in."""
+        steps = np.concatenate(state.steps)[math.floor(self.burn_in * state.n_sweeps) :]
+        n_replicas = len(state.errors)
+        observables: dict[str, Any] = {"mean_energy": blocking(steps[:, ERRORS] / n_replicas)}
+        if not isinstance(self.energy, Errors):
+            observables["mean_cost"] = blocking(steps[:, ENERGY] / n_replicas)
+        if self.replicas(instance.model):
+            observables["overlap"] = blocking(steps[:, OVERLAP])
         return {
-            "mean_energy": blocking(kept[:, 0]),
-            "acceptance_rate": float(kept[:, 1].sum() / kept[:, 2].sum()),
+            **observables,
+            "autocorrelation_time": autocorrelation_time(steps[:, ENERGY]),
+            "acceptance_rate": float(steps[:, ACCEPTED].sum() / steps[:, PROPOSALS].sum()),
         }
 
 
@@ -223,12 +304,14 @@ class SimulatedAnnealing(MonteCarlo):
         Inverse temperatures >= 0 in the order of their use; see `physlearn.models.schedules`.
     sweeps_per_record : int
         Sweeps between two records of the trace.
+    energy : Energy
+        As in `Metropolis`.
 
     Notes
     -----
-    The weights of the result are those of lowest energy met on the way, the first of them where there are
-    several. The number of violated patterns is a rugged energy: from loads far below capacity on (0.3 at
-    N = 1001, with the defaults) the walk is trapped before it solves.
+    The weights of the result are those with the fewest violated patterns met on the way, the first of them where there
+    are several, in any replica of a `Replicated` model. The number of violated patterns is a rugged energy: from loads
+    far below capacity on (0.3 at N = 1001, with the defaults) the walk is trapped before it solves.
 
     References
     ----------
@@ -238,24 +321,25 @@ class SimulatedAnnealing(MonteCarlo):
     n_sweeps: int = 1000
     schedule: Iterable[float] = linear(0.2, 3.0, 100)
     sweeps_per_record: int = 10
-    state_type = Annealing
+    energy: Energy = field(default_factory=Errors)
+    state_type: ClassVar[type[Walk]] = Annealing
     _stops_at_solution = True
 
     def __post_init__(self) -> None:
-        allowed = "inverse temperatures >= 0, at least one"
-        schedule = tuple(member("schedule", self.schedule, Iterable, allowed))
-        if not schedule:
-            raise reject("schedule", schedule, allowed)
-        keep(self, schedule=tuple(number("schedule", beta, at_least=0) for beta in schedule))
+        keep(self, schedule=_checked_schedule("schedule", self.schedule, "inverse temperatures"))
         self._check()
 
     def betas(self, first: int, last: int) -> np.ndarray:
         """Sweep t of n runs at entry floor(t len(schedule)/n) of the schedule."""
-        schedule = np.array(self.schedule)
-        return schedule[np.arange(first, last) * len(schedule) // self.n_sweeps]
+        return self._along(self.schedule, first, last)
+
+    def _along(self, schedule: Iterable[float], first: int, last: int) -> np.ndarray:
+        values = np.array(tuple(schedule))
+        return values[np.arange(first, last) * len(values) // self.n_sweeps]
 
     def status(self, instance: Instance, state: Walk) -> Status | None:
         """SOLVED as soon as no pattern is violated, COMPLETED after the last sweep."""
+        self._go_on(instance, state)
         if state.lowest_energy == 0:
             return Status.SOLVED
         return None if state.n_sweeps < self.n_sweeps else Status.COMPLETED
@@ -268,46 +352,105 @@ class SimulatedAnnealing(MonteCarlo):
         }
 
     def weights(self, instance: Instance, state: Walk) -> np.ndarray:
-        """The configuration of lowest energy."""
+        """The configuration of fewest errors."""
         return state.best.copy()
 
     def observables(self, instance: Instance, state: Walk) -> dict[str, Any]:
         """The acceptance rate over the whole run; zero where nothing had to be proposed."""
-        _, accepted, proposals = sum((record.sum(axis=0) for record in state.record), start=np.zeros(3))
-        return {"acceptance_rate": float(accepted / max(proposals, 1))}
+        steps = np.concatenate([np.zeros((0, 5)), *state.steps])
+        return {"acceptance_rate": float(steps[:, ACCEPTED].sum() / max(steps[:, PROPOSALS].sum(), 1))}
 
 
-def _signs(instance: Instance, weights: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Arguments of `sweep_signs` for +-1 patterns, up to `masks`."""
-    N = instance.N
-    sums = instance.labels * products(instance.patterns, weights)
-    columns = columns_as_bits(instance.patterns == instance.labels[:, None])
-    valid = columns_as_bits(np.ones((instance.P, 1), dtype=bool))
-    # 2c - N inside the bounds: c from `first` to `last`. Edges nothing can cross are left out.
-    lower, upper = integer_bounds(instance.model.channel.bounds, N)
-    first, last = -(-(lower + N) // 2), (upper + N) // 2
-    edges = [(v, sign) for v, sign in ((first, 1), (last + 1, -1)) if 1 <= v <= N and first <= last]
-    masks = aligned_words(len(edges), columns.shape[1])
-    values, signs = np.array(edges, dtype=np.int64).reshape(-1, 2).T.copy()
-    planes = counters_as_planes((N + sums.astype(np.int64)) // 2, N.bit_length())
-    return columns, planes, valid, values, signs, masks
+@dataclass(frozen=True)
+class ReplicatedAnnealing(SimulatedAnnealing):
+    r"""Annealing of replicas that attract each other ever more: towards regions that are dense in solutions.
+
+    The measure is that of `physlearn.models.Replicated`, of a model without replicas; the coupling changes along a
+    schedule beside that of the temperature (scoping).
+
+    Parameters
+    ----------
+    n_sweeps : int
+        Sweeps of each replica, shared evenly among the entries of either schedule.
+    schedule : iterable of float
+        Inverse temperatures >= 0.
+    sweeps_per_record : int
+    energy : Energy
+    n_replicas : int
+        At least 2.
+    coupling_schedule : iterable of float
+        Couplings gamma >= 0; from a schedule that ends high the replicas come together.
+    attraction : {"pairs", "centre"}
+
+    References
+    ----------
+    theory/single-flips/derivation.md (R.1) to (R.4); Baldassi, Borgs, Chayes, Ingrosso, Lucibello, Saglietti & Zecchina
+    2016.
+    """
+
+    n_replicas: int = 3
+    coupling_schedule: Iterable[float] = linear(0.0, 1.0, 100)
+    attraction: str = "pairs"
+    state_type = ScopedAnnealing
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        keep(
+            self,
+            n_replicas=integer("n_replicas", self.n_replicas, at_least=2),
+            coupling_schedule=_checked_schedule("coupling_schedule", self.coupling_schedule, "couplings"),
+            attraction=choice("attraction", self.attraction, ("pairs", "centre")),
+        )
+
+    def supports(self, model: Model) -> str | None:
+        """None for a plain model with binary weights and an energy, else the sentence why not."""
+        if isinstance(model, Replicated):
+            return "ReplicatedAnnealing makes the replicas itself, of a model without any."
+        return super().supports(model)
+
+    def replicas(self, model: Model) -> tuple[int, str]:
+        return self.n_replicas, self.attraction
+
+    def couplings(self, model: Model, first: int, last: int) -> np.ndarray:
+        return self._along(self.coupling_schedule, first, last)
+
+    def record(self, instance: Instance, state: Walk) -> dict[str, float]:
+        """As in annealing, and the coupling of the last sweep."""
+        last = self._along(self.coupling_schedule, state.n_sweeps - 1, state.n_sweeps)
+        return {**super().record(instance, state), "coupling": float(last[0])}
 
 
-def _reals(instance: Instance, weights: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Arguments of `sweep_reals` for real patterns, up to `bounds`."""
-    columns = np.ascontiguousarray((instance.patterns * instance.labels[:, None]).T)
-    return columns, weights @ columns, _sum_bounds(instance.model.channel.bounds, instance.N)
+def attraction(coupling: Any, others: Any, kind: str) -> np.ndarray:
+    r"""Field on a weight of one replica, where those of the others add up to S.
+
+    .. math:: h = \gamma S \quad\text{(pairs)}, \qquad
+              h = \tfrac12 \ln \frac{\cosh\gamma(S + 1)}{\cosh\gamma(S - 1)} \quad\text{(centre, traced out)}
+
+    Parameters
+    ----------
+    coupling, others : array_like
+        gamma and S, broadcast against each other.
+    kind : {"pairs", "centre"}
+
+    References
+    ----------
+    theory/single-flips/derivation.md (R.2), (R.4).
+    """
+    coupling, others = np.asarray(coupling, float), np.asarray(others, float)
+    if kind == "pairs":
+        return coupling * others
+    ends = [np.logaddexp(x, -x) for x in (coupling * (others + 1), coupling * (others - 1))]
+    return (ends[0] - ends[1]) / 2
 
 
-def _sum_bounds(bounds: tuple[float, float], N: int) -> np.ndarray:
-    """Smallest and largest double whose quotient by sqrt(N) is strictly inside the `bounds`."""
-    root, ends = math.sqrt(N), []
-    for bound, inward in zip(map(float, bounds), (1, -1), strict=True):
-        end = bound * root
-        if math.isfinite(end):
-            while inward * (end / root - bound) > 0:
-                end = math.nextafter(end, -inward * math.inf)
-            while inward * (end / root - bound) <= 0:
-                end = math.nextafter(end, inward * math.inf)
-        ends.append(end)
-    return np.array(ends)
+def _odds(field: np.ndarray) -> np.ndarray:
+    """e^{2 field}, inside the range of doubles: beyond it no flip against the field is ever seen."""
+    return np.exp(np.clip(2 * np.asarray(field, dtype=float), -345, 345))
+
+
+def _checked_schedule(name: str, schedule: Any, what: str) -> tuple[float, ...]:
+    allowed = f"{what} >= 0, at least one"
+    values = tuple(member(name, schedule, Iterable, allowed))
+    if not values:
+        raise reject(name, values, allowed)
+    return tuple(number(name, value, at_least=0) for value in values)

@@ -1,7 +1,9 @@
-"""Time per proposal of the Metropolis kernels, against a compiled scan of all patterns and against NumPy.
+"""Time per proposal of the Metropolis kernel, against a compiled scan of all patterns and against NumPy.
 
 All start from the same configuration, annealed to the inverse temperature at which they are timed, and go on from
-there: acceptance is what it is in that state (at beta = 2 and N = 10001 a glass: next to nothing). ``make bench``.
+there: acceptance is what it is in that state (at beta = 2 and N = 10001 a glass: next to nothing). A second table has
+other energies, tethers, replicas and committees against the errors of one perceptron, at the same temperature, where
+other energies accept more; a third the whole of an annealing. ``make bench``.
 """
 
 import math
@@ -10,11 +12,12 @@ import numpy as np
 import pytest
 from numba import njit
 
-from physlearn.kernels.metropolis import sweep_reals, sweep_signs
-from physlearn.models import Perceptron
+from physlearn.kernels.metropolis import ACCEPTED, SWEEPS, sweep, work_space
+from physlearn.models import Committee, Perceptron, Replicated, Tethered
+from physlearn.models.energies import CrossEntropy, Errors, Linear
 from physlearn.models.schedules import linear
 from physlearn.random import generator
-from physlearn.solvers import SimulatedAnnealing
+from physlearn.solvers import ReplicatedAnnealing, SimulatedAnnealing
 
 CASES = [
     ("binary", 1001, 500, 2.0),
@@ -64,10 +67,29 @@ compiled_scan = njit(scan)
 def annealed(patterns, N, P, beta):
     """An instance, and a walk on it annealed to `beta` in 2000 sweeps (200 for real patterns)."""
     instance = Perceptron(P / N, patterns=patterns).sample(N, 1)
-    n_sweeps, rng = 2000 if patterns == "binary" else 200, generator(2)
-    schedule = (*linear(0.1, beta, 50), *[beta] * 50)
-    solver = SimulatedAnnealing(n_sweeps, schedule, sweeps_per_record=n_sweeps)
-    return instance, solver.sweep(instance, solver.init(instance, rng), rng)
+    return instance, settled(instance, Errors(), beta, 2000 if patterns == "binary" else 200)
+
+
+def settled(instance, energy, beta, n_sweeps):
+    """A walk annealed to `beta`, on an instance with or without replicas."""
+    rng, schedule = generator(2), (*linear(0.1, beta, 50), *[beta] * 50)
+    solver = SimulatedAnnealing(n_sweeps, schedule, n_sweeps, energy)
+    return solver.sweep(instance, solver.init(instance, rng), rng)
+
+
+def rounds(instance, energy, walk, beta, n_sweeps):
+    """A function that does so many sweeps with the kernel alone, and returns the flips accepted."""
+    solver, record = SimulatedAnnealing(n_sweeps, (beta,), energy=energy), np.zeros((n_sweeps, 5))
+    pulls, tether = solver._fields(instance, 0, n_sweeps)
+    arguments = (walk.system, walk.weights.reshape(-1, instance.N), walk.best, walk.counts, walk.energies)
+    work, rng = work_space(instance.N, pulls), generator(3)
+
+    def run():
+        walk.counts[SWEEPS] = 1  # nothing is computed afresh, which is due once in 64 sweeps
+        sweep(*arguments, walk.errors, np.full(n_sweeps, beta), pulls, tether, False, work, record, rng)
+        return record[:, ACCEPTED].sum()
+
+    return run
 
 
 def prepared(implementation, case):
@@ -77,27 +99,7 @@ def prepared(implementation, case):
     rng = generator(3)
     if implementation == "kernel":
         n_sweeps = -(-20_000 // N)
-        kernel, record = (
-            sweep_signs if patterns == "binary" else sweep_reals,
-            np.zeros((n_sweeps, 3), np.int64),
-        )
-        arguments = (
-            *walk.layout,
-            walk.weights,
-            walk.best,
-            walk.counts,
-            np.full(n_sweeps, beta),
-            False,
-            record,
-            rng,
-        )
-
-        def run():
-            walk.counts[3] = 1  # no refresh of real stabilities, which is due once in 64 sweeps
-            kernel(*arguments)
-            return record[:, 1].sum()
-
-        return run, n_sweeps * N
+        return rounds(instance, Errors(), walk, beta, n_sweeps), n_sweeps * N
     columns = np.ascontiguousarray(instance.gauged.T)
     kind = np.int16 if patterns == "binary" else np.float64
     sums = (instance.gauged.astype(float) @ walk.weights).astype(kind)
@@ -134,3 +136,90 @@ def test_time_per_proposal(benchmark, table, implementation, case):
     rate = np.sum(accepted) / n_proposals / len(accepted)
     assert 0 <= rate <= 1
     table.setdefault(case, {})[implementation] = benchmark.stats.stats.min / n_proposals * 1e9, rate
+
+
+PLAIN = Perceptron(0.5)
+VARIANTS = {
+    "errors": (PLAIN, Errors()),
+    "errors, tether": (PLAIN, Errors()),
+    "errors, 3 replicas": (Replicated(PLAIN, 3, 0.1), Errors()),
+    "errors, 7 replicas, centre": (Replicated(PLAIN, 7, 0.1, "centre"), Errors()),
+    "linear": (PLAIN, Linear()),
+    "linear, tether": (PLAIN, Linear()),
+    "linear, 3 replicas": (Replicated(PLAIN, 3, 0.1), Linear()),
+    "cross-entropy": (PLAIN, CrossEntropy()),
+    "committee K = 3": (Committee(0.5), Errors()),
+    "committee K = 3, linear": (Committee(0.5), Linear()),
+    "tree K = 7": (Committee(0.5, 7, True), Errors()),
+}
+
+
+def sample(name):
+    model, energy = VARIANTS[name]
+    instance = model.sample(1001 if model.n_hidden != 3 else 1005, 1)
+    if "tether" in name:
+        instance = Tethered(instance, np.ones(instance.N), 0.1)
+    return instance, energy
+
+
+@pytest.fixture(scope="module")
+def ratios():
+    rows = {}
+    yield rows
+    print(
+        "\n\nMetropolis, N = 1001, P = 500, +-1 patterns, ns per proposal (ratio to the errors of one perceptron):"
+    )
+    print(f"{'':>28}{'beta = 2':>20}{'accepted':>10}{'beta = 0.5':>20}{'accepted':>10}")
+    for name in VARIANTS:
+        cells = ""
+        for beta in (2.0, 0.5):
+            time, rate = rows[name, beta]
+            cells += f"{time:>10.1f} ({time / rows['errors', beta][0]:6.2f}x){rate:>10.1%}"
+        print(f"{name:>28}{cells}")
+
+
+@pytest.mark.parametrize("beta", [2.0, 0.5])
+@pytest.mark.parametrize("name", VARIANTS)
+def test_time_per_proposal_of_variants(benchmark, ratios, name, beta):
+    instance, energy = sample(name)
+    walk = settled(instance, energy, beta, 200)
+    n_proposals = 20 * instance.N * len(walk.errors)
+    run, accepted = rounds(instance, energy, walk, beta, 20), []
+    run()
+    benchmark.pedantic(lambda: accepted.append(run()), rounds=ROUNDS)
+    rate = np.mean(accepted) / n_proposals
+    assert 0 <= rate <= 1
+    ratios[name, beta] = benchmark.stats.stats.min / n_proposals * 1e9, rate
+
+
+@pytest.fixture(scope="module")
+def annealings():
+    rows = {}
+    yield rows
+    plain = rows["annealing"]
+    print("\n\nAnnealing, N = 1001, P = 800, 300 sweeps from beta = 0.2 to 3, us per sweep and replica:")
+    for name, time in rows.items():
+        print(f"{name:>28} {time:>8.1f} ({time / plain:.2f}x)")
+
+
+@pytest.mark.parametrize(
+    ("name", "solver"),
+    [
+        ("annealing", SimulatedAnnealing(300)),
+        ("annealing of 3 replicas", ReplicatedAnnealing(300)),
+        ("of 7, towards a centre", ReplicatedAnnealing(300, n_replicas=7, attraction="centre")),
+    ],
+)
+def test_time_per_sweep_of_annealing(benchmark, annealings, name, solver):
+    instance = Perceptron(0.8).sample(1001, 1)
+
+    def run():
+        rng = generator(4)
+        state = solver.init(instance, rng)
+        while solver.status(instance, state) is None:
+            state = solver.sweep(instance, state, rng)
+        return state
+
+    state = run()
+    benchmark.pedantic(run, rounds=40)
+    annealings[name] = benchmark.stats.stats.min / state.n_sweeps / len(state.errors) * 1e6

@@ -49,7 +49,13 @@ def test_a_group_is_listed_alone_each_in_a_line(capsys, group):
 def test_models_parts_are_named_by_the_field_that_takes_them(capsys):
     entries = json.loads(told(capsys, "list", "models", "--format", "json"))["models"]
     kinds = {entry["name"]: entry["kind"] for entry in entries}
-    expected = {"Perceptron": "model", "Spherical": "prior", "Threshold": "channel", "Storage": "rule"}
+    expected = {
+        "Perceptron": "model",
+        "Spherical": "prior",
+        "Threshold": "channel",
+        "Storage": "rule",
+        "Linear": "energy",
+    }
     assert expected.items() <= kinds.items()
 
 

@@ -24,6 +24,16 @@ def compiled_straddling(planes, valid, value, masks, sizes, index):
     bits.straddling(planes, valid, value, masks, sizes, index)
 
 
+@njit
+def compiled_popcount(word):
+    return bits.popcount(word)
+
+
+@pytest.mark.parametrize("word", [0, 1, 2**63, 2**64 - 1, 0x123456789ABCDEF])
+def test_popcount(word):
+    assert bits.popcount(np.uint64(word)) == compiled_popcount(np.uint64(word)) == word.bit_count()
+
+
 def unpacked(words, P):
     return np.unpackbits(words.astype("<u8").view(np.uint8), bitorder="little")[:P].astype(bool)
 

@@ -4,11 +4,11 @@ import math
 
 import numpy as np
 import pytest
-from catalogue import ALL_MODELS
+from catalogue import ALL_MODELS, sized
 from scipy.stats import chisquare
 
 from physlearn.inputs import InputError
-from physlearn.models import Instance, Perceptron, Spherical, SymmetricPerceptron
+from physlearn.models import Committee, Instance, Perceptron, Spherical, SymmetricPerceptron, Tethered
 from physlearn.models.base import integer_bounds
 from physlearn.results import Status
 from physlearn.solvers import Enumeration, solve
@@ -49,7 +49,8 @@ def test_known_numbers_of_solutions(seed, N, P, n_solutions):
 @pytest.mark.parametrize("model", BINARY)
 @pytest.mark.parametrize("N", [9, 11])
 def test_solutions_are_those_of_brute_force(model, N):
-    instance = ALL_MODELS[model].sample(N, 7)
+    model = ALL_MODELS[model]
+    instance = model.sample(sized(model, N), 7)
     result = solve(instance, Enumeration(), 1)
     np.testing.assert_array_equal(result.solutions, brute_force(instance))
     assert result.solutions.dtype == np.uint32
@@ -176,3 +177,43 @@ def test_refusals():
     result = solve(Perceptron(0.5).sample(9, 1), Enumeration(), 1)
     with pytest.raises(InputError, match=r"^reference: .* allowed: 9 weights -1 and \+1"):
         result.distances(np.zeros(9))
+
+
+@pytest.mark.parametrize("model", [Perceptron(0.4), Committee(0.3, tree=True)], ids=repr)
+def test_solutions_of_a_tethered_instance_are_drawn_from_its_measure(model):
+    """The free entropy is the sum over the solutions, and they come up as often as their weights say."""
+    instance = model.sample(9, 3)
+    tethered = Tethered(instance, np.where(np.arange(9) % 2, 1, -1), 0.4)
+    result = solve(tethered, Enumeration(), 1)
+    np.testing.assert_array_equal(result.solutions, brute_force(instance))
+    weights = np.exp(result.configurations() @ tethered.external)
+    assert result.free_entropy == pytest.approx(np.log(weights.sum()) / 9)
+    assert result.entropy == np.log(result.n_solutions) / 9
+    powers, rng = 1 << np.arange(9), np.random.default_rng(2)
+    drawn = [(solve(tethered, Enumeration(), rng).weights > 0) @ powers for _ in range(1500)]
+    counts = np.array([drawn.count(c) for c in result.solutions])
+    expected = 1500 * weights / weights.sum()
+    assert counts.sum() == 1500
+    common = expected > 5
+    assert common.sum() > 5
+    assert (
+        chisquare(
+            [*counts[common], counts[~common].sum() + 1e-9],
+            [*expected[common], expected[~common].sum() + 1e-9],
+        ).pvalue
+        > 1e-4
+    )
+
+
+@pytest.mark.parametrize("K", [1, 3, 5])
+@pytest.mark.parametrize("patterns", ["binary", "gaussian"])
+@pytest.mark.parametrize("tree", [False, True])
+def test_committees_with_any_number_of_weights(K, patterns, tree):
+    """Even numbers of weights a unit make ties, which real patterns of -1 and +1 have too."""
+    for size in (2, 3) if K == 5 else (2, 3, 4):
+        rng, D = np.random.default_rng(size), K * size if tree else size
+        inputs = rng.choice([-1.0, 1.0], size=(4, D))
+        instance = Instance(
+            inputs, rng.choice([-1, 1], size=4), model=Committee(0.5, K, tree, patterns=patterns)
+        )
+        np.testing.assert_array_equal(solve(instance, Enumeration(), 1).solutions, brute_force(instance))

@@ -7,10 +7,11 @@ from scipy import stats
 
 from physlearn.inputs import InputError
 from physlearn.kernels.metropolis import REFRESH
-from physlearn.models import Instance, Perceptron, SymmetricPerceptron, Teacher
+from physlearn.models import Committee, Instance, Perceptron, Replicated, SymmetricPerceptron, Teacher
+from physlearn.models.energies import CrossEntropy, Linear
 from physlearn.models.schedules import geometric, linear
 from physlearn.results import Status
-from physlearn.solvers import Metropolis, SimulatedAnnealing, solve
+from physlearn.solvers import Metropolis, ReplicatedAnnealing, SimulatedAnnealing, solve
 
 N = 9
 FALSE_ALARM = 1e-4
@@ -173,6 +174,54 @@ def test_a_walk_goes_on_at_its_own_temperature(n_sweeps):
         solve(instance, Metropolis(2.0, n_sweeps), 1, state=state)
 
 
+def test_a_walk_goes_on_with_its_own_energy_and_replicas():
+    instance = Perceptron(0.8).sample(41, 0)
+    state = solve(instance, Metropolis(0.5, 20), 1).state
+    with pytest.raises(InputError, match=r"^state: got a walk of Errors\(\) with 1 replica; allowed: .*\.$"):
+        solve(instance, Metropolis(0.5, 40, energy=Linear()), 1, state=state)
+    state = solve(instance, ReplicatedAnnealing(20), 1).state
+    with pytest.raises(InputError, match=r"^state: got a walk of Errors\(\) with 3 replicas; allowed: .*\.$"):
+        solve(instance, ReplicatedAnnealing(40, n_replicas=5), 1, state=state)
+
+
+@pytest.mark.parametrize("energy", [Linear(), CrossEntropy(2.0)], ids=repr)
+@pytest.mark.parametrize("model", [Perceptron(0.4), Committee(0.3), Committee(0.3, tree=True)], ids=repr)
+def test_smoother_energies_anneal_further(model, energy):
+    """At these loads the number of errors traps the walk (0.4 for the perceptron); distances guide it."""
+    N = 151 if model.n_hidden == 1 else 153
+    instance = model.sample(N, 2)
+    result = solve(instance, SimulatedAnnealing(300, linear(1, 60, 100), energy=energy), 1)
+    assert result.energy <= solve(instance, SimulatedAnnealing(300), 1).energy
+    assert result.trace.cost[-1] < result.trace.cost[0]
+
+
+def test_replicas_come_together_along_a_schedule():
+    solver = ReplicatedAnnealing(200, (1.0,), coupling_schedule=linear(0, 2, 20), sweeps_per_record=10)
+    result = solve(Perceptron(1.2).sample(101, 1), solver, 2)
+    assert result.trace.coupling.tolist() == pytest.approx(linear(0, 2, 20))
+    assert abs(result.trace.overlap[0]) < 0.4
+    assert result.trace.overlap[-1] > 0.9
+    assert result.state.weights.shape == (3, 101)
+    assert result.energy <= result.trace.energy.min() / 3
+
+
+def test_a_solution_in_any_replica_ends_the_annealing():
+    result = solve(Perceptron(0.2).sample(201, 1), ReplicatedAnnealing(), 2)
+    assert result.status is Status.SOLVED
+    assert result.energy == 0
+    fixed = Replicated(Perceptron(0.2), 3, 0.05)
+    assert solve(fixed.sample(201, 1), SimulatedAnnealing(), 2).status is Status.SOLVED
+
+
+def test_the_autocorrelation_time_tells_the_error():
+    """n_eff by blocking and n/(2 tau) agree within what either is known to."""
+    result = solve(Perceptron(0.8).sample(101, 0), Metropolis(0.5, 20_000), 1)
+    tau, energy = result.autocorrelation_time, result.mean_energy
+    assert tau.n_eff / energy.n_eff == pytest.approx(1, abs=0.3)
+    assert 0.5 < tau.mean < 100
+    assert tau.error < 0.2 * tau.mean
+
+
 def test_averages_are_taken_after_the_burn_in():
     result = solve(Perceptron(0.8).sample(41, 0), Metropolis(1.0, 50, sweeps_per_record=1, burn_in=0.3), 1)
     assert result.mean_energy.mean == pytest.approx(result.trace.energy[15:].mean(), rel=1e-12)
@@ -185,7 +234,7 @@ def test_real_stabilities_are_refreshed():
     instance, rng = Perceptron(0.8, patterns="gaussian").sample(41, 0), np.random.default_rng(1)
     state = Metropolis(0.5, REFRESH).init(instance, rng)
     state = Metropolis(0.5, REFRESH, sweeps_per_record=REFRESH).sweep(instance, state, rng)
-    state.layout[1][:] += 3.0
+    state.system.sums[:] += 3.0
     state = Metropolis(0.5, REFRESH + 1, sweeps_per_record=REFRESH + 1).sweep(instance, state, rng)
     assert state.n_sweeps == REFRESH + 1
     assert state.energy == instance.model.energy(instance, state.weights)
@@ -230,6 +279,15 @@ def test_structured_patterns_may_reach_any_stability():
         (
             lambda: SimulatedAnnealing(10, 2.0),
             r"schedule: got 2\.0; allowed: inverse temperatures >= 0, .*\.",
+        ),
+        (lambda: ReplicatedAnnealing(10, n_replicas=1), r"n_replicas: got 1; allowed: an integer >= 2\."),
+        (
+            lambda: ReplicatedAnnealing(10, coupling_schedule=()),
+            r"coupling_schedule: got \(\); allowed: couplings >= 0, at least one\.",
+        ),
+        (
+            lambda: ReplicatedAnnealing(10, attraction="all"),
+            r"attraction: got 'all'; allowed: one of 'pairs', 'centre'\.",
         ),
         (lambda: SimulatedAnnealing(10, (1, -1)), r"schedule: got -1; allowed: a finite number >= 0\."),
         (lambda: SimulatedAnnealing(10, ("hot",)), r"schedule: got 'hot'; allowed: a finite number >= 0\."),

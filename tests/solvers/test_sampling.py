@@ -1,0 +1,230 @@
+"""Every sampler of every model and energy draws from the measure it claims, counted out on all configurations."""
+
+import itertools
+
+import numpy as np
+import pytest
+from catalogue import ALL_MODELS
+from scipy import stats
+
+from physlearn.estimates import autocorrelation_time
+from physlearn.models import Committee, Instance, Replicated, Tethered
+from physlearn.models.energies import CrossEntropy, Errors, Linear
+from physlearn.solvers import Metropolis, ReplicatedAnnealing, SimulatedAnnealing, solve
+from physlearn.solvers.enumeration import unpacked
+from physlearn.solvers.monte_carlo import attraction
+
+FALSE_ALARM = 1e-4
+ENERGIES = [Errors(), Linear(), CrossEntropy(0.7)]
+SINGLE = ["storage", "storage, gaussian", "storage, margin", "symmetric", "band", "band, gaussian"]
+COMMITTEES = ["committee", "committee, gaussian", "tree, teacher", "tree, gaussian"]
+BETA, COUPLING, N_SAMPLES = 0.7, 0.25, 6000
+
+
+def drawn(model, N, P):
+    model = ALL_MODELS[model].with_alpha(P / N)
+    return model.sample(N, 7)
+
+
+def tethered(instance):
+    return Tethered(instance, np.where(np.arange(instance.N) % 3 == 0, 1, -1), 0.3)
+
+
+def log_weights(instance, energy, beta):
+    """-beta E + external.w of all 2^N configurations, in binary order."""
+    external = np.zeros(instance.N) if instance.external is None else instance.external
+    configurations = unpacked(np.arange(2**instance.N), instance.N)
+    return np.array([-beta * energy.total(instance, w) for w in configurations]) + configurations @ external
+
+
+def pair_log_weights(instance, energy, beta, coupling, kind):
+    """Of all pairs of configurations, shape (2^N, 2^N), from the measure as `Replicated` states it."""
+    one, configurations = log_weights(instance, energy, beta), unpacked(np.arange(2**instance.N), instance.N)
+    overlaps = configurations.astype(int) @ configurations.T
+    if kind == "pairs":
+        together = coupling * overlaps
+    else:  # sites where both are the same have c.(w + w') = +-2, the others 0
+        same = (instance.N + overlaps) / 2
+        together = same * np.log(2 * np.cosh(2 * coupling)) + (instance.N - same) * np.log(2)
+    return one[:, None] + one + together
+
+
+def samples(instance, make):
+    """Configurations as integers, shape (n, n_replicas), so far apart that no weight remembers the one before.
+
+    `make` gives a solver of so many sweeps, so many to a record.
+    """
+    rng = np.random.default_rng(11)
+    pilot = make(4000, 1)
+    state, series = pilot.init(instance, rng), []
+    for _ in range(4000):
+        state = pilot.sweep(instance, state, rng)
+        series.append(state.weights.ravel().copy())
+    series = np.array(series[400:], dtype=float)
+    times = [autocorrelation_time(column).mean for column in series.T]
+    times.append(autocorrelation_time(np.concatenate(state.steps)[400:, 0]).mean)
+    thinning = int(np.ceil(8 * max(times)))
+    solver = make(N_SAMPLES * thinning, thinning)
+    state = solver.init(instance, rng)
+    for _ in range(3):
+        state = pilot.sweep(instance, state, rng)
+    state.counts[2] = 0
+    powers, found = 1 << np.arange(instance.N), []
+    for _ in range(N_SAMPLES):
+        state = solver.sweep(instance, state, rng)
+        found.append((np.atleast_2d(state.weights) > 0) @ powers)
+    return np.array(found)
+
+
+def assert_drawn_from(cells, log_weights, cell_of_state):
+    """Chi squared of the cells visited; rare cells are pooled."""
+    probabilities = np.exp(log_weights - log_weights.max()).ravel()
+    probabilities = np.bincount(cell_of_state.ravel(), probabilities / probabilities.sum())
+    counts = np.bincount(cells, minlength=len(probabilities))
+    expected = len(cells) * probabilities
+    rare = expected < 15
+    observed, expected = (np.append(x[~rare], x[rare].sum()) for x in (counts, expected))
+    if expected[-1] < 15:
+        observed, expected = observed[:-1], expected[:-1]
+    assert len(observed) > 20
+    assert stats.chi2.sf(np.sum((observed - expected) ** 2 / expected), len(observed) - 1) > FALSE_ALARM
+
+
+@pytest.mark.parametrize("model", [*SINGLE, *COMMITTEES])
+@pytest.mark.parametrize("energy", ENERGIES, ids=repr)
+@pytest.mark.parametrize("tether", [False, True])
+def test_metropolis(model, energy, tether):
+    instance = drawn(model, 9, 7)
+    instance = tethered(instance) if tether else instance
+
+    def make(n_sweeps, each):
+        return Metropolis(BETA, n_sweeps, each, energy=energy)
+
+    assert_drawn_from(samples(instance, make)[:, 0], log_weights(instance, energy, BETA), np.arange(2**9))
+
+
+@pytest.mark.parametrize("energy", ENERGIES, ids=repr)
+@pytest.mark.parametrize("kind", ["pairs", "centre"])
+@pytest.mark.parametrize("model", ["storage", "symmetric", "storage, gaussian"])
+def test_two_replicas(model, energy, kind):
+    instance = tethered(drawn(model, 5, 4))
+    instance.model = Replicated(instance.model, 2, COUPLING, kind)
+
+    def make(n_sweeps, each):
+        return Metropolis(BETA, n_sweeps, each, energy=energy)
+
+    found = samples(instance, make)
+    weights = pair_log_weights(instance, energy, BETA, COUPLING, kind)
+    assert_drawn_from(found[:, 0] * 32 + found[:, 1], weights, np.arange(1024))
+
+
+@pytest.mark.parametrize("energy", ENERGIES, ids=repr)
+@pytest.mark.parametrize("model", ["committee", "tree, gaussian"])
+def test_two_replicas_of_a_committee(model, energy):
+    """Cells are one of six ranges of log weights for either, and the distance: there are 2^18 pairs."""
+    instance = tethered(drawn(model, 9, 4))
+    instance.model = Replicated(instance.model, 2, COUPLING, "pairs")
+
+    def make(n_sweeps, each):
+        return Metropolis(BETA, n_sweeps, each, energy=energy)
+
+    found = samples(instance, make)
+    one, c = log_weights(instance, energy, BETA), np.arange(512)
+    level = np.searchsorted(np.quantile(one, np.arange(1, 6) / 6), one)
+    cell = (level[:, None] * 6 + level) * 10 + np.bitwise_count(c[:, None] ^ c)
+    weights = pair_log_weights(instance, energy, BETA, COUPLING, "pairs")
+    assert_drawn_from(cell[found[:, 0], found[:, 1]], weights, cell)
+
+
+@pytest.mark.parametrize("kind", ["pairs", "centre"])
+@pytest.mark.parametrize("energy", [Errors(), Linear()], ids=repr)
+def test_annealing_at_rest(energy, kind):
+    """On an instance without solutions, with schedules that do not change, annealing samples."""
+    rng = np.random.default_rng(1)
+    instance = Instance(rng.choice([-1, 1], size=(14, 5)), rng.choice([-1, 1], size=14))
+    assert min(instance.model.energy(instance, w) for w in unpacked(np.arange(32), 5)) > 0
+
+    def plain(n_sweeps, each):
+        return SimulatedAnnealing(n_sweeps, (BETA,), each, energy)
+
+    def replicated(n_sweeps, each):
+        return ReplicatedAnnealing(n_sweeps, (BETA,), each, energy, 2, (COUPLING,), kind)
+
+    assert_drawn_from(samples(instance, plain)[:, 0], log_weights(instance, energy, BETA), np.arange(32))
+    found = samples(instance, replicated)
+    weights = pair_log_weights(instance, energy, BETA, COUPLING, kind)
+    assert_drawn_from(found[:, 0] * 32 + found[:, 1], weights, np.arange(1024))
+
+
+@pytest.mark.parametrize("kind", ["pairs", "centre"])
+def test_the_field_of_the_others(kind):
+    """Its definition: the ratio of the weights of w = +1 and -1 of one replica is e^{2h}, the others given."""
+    gamma = 0.37
+    for others in itertools.product([-1, 1], repeat=4):
+        weights = []
+        for w in (1, -1):
+            spins = (w, *others)
+            if kind == "pairs":
+                weights.append(np.exp(gamma * sum(a * b for a, b in itertools.combinations(spins, 2))))
+            else:
+                weights.append(sum(np.exp(gamma * c * sum(spins)) for c in (-1, 1)))
+        assert attraction(gamma, sum(others), kind) == pytest.approx(np.log(weights[0] / weights[1]) / 2)
+    assert np.isfinite(attraction(1e4, np.arange(-6, 7), kind)).all()
+
+
+@pytest.mark.parametrize("kind", ["pairs", "centre"])
+@pytest.mark.parametrize("n_replicas", [2, 3])
+def test_averages_over_replicas(kind, n_replicas):
+    """Mean energy, cost and overlap, within their own errors, against all configurations of all replicas."""
+    energy, N = Linear(), 4 if n_replicas == 3 else 5
+    rng = np.random.default_rng(5)
+    instance = tethered(Instance(rng.choice([-1, 1], size=(4, N)), np.ones(4)))
+    single = log_weights(instance, energy, BETA)
+    configurations = unpacked(np.arange(2**N), N).astype(int)
+    indices = np.indices((2**N,) * n_replicas).reshape(n_replicas, -1)
+    total = configurations[indices].sum(axis=0)  # (states, N)
+    if kind == "pairs":
+        together = COUPLING * ((total**2).sum(axis=1) - n_replicas * N) / 2
+    else:
+        together = np.log(2 * np.cosh(COUPLING * total)).sum(axis=1)
+    weight = single[indices].sum(axis=0) + together
+    weight = np.exp(weight - weight.max())
+    weight /= weight.sum()
+    overlap = ((total**2).sum(axis=1) - n_replicas * N) / (N * n_replicas * (n_replicas - 1))
+    errors = np.array([instance.model.energy(instance, w) for w in configurations])
+    costs = np.array([energy.total(instance, w) for w in configurations])
+    exact = {
+        "overlap": weight @ overlap,
+        "mean_energy": weight @ errors[indices].mean(axis=0),
+        "mean_cost": weight @ costs[indices].mean(axis=0),
+    }
+    instance.model = Replicated(instance.model, n_replicas, COUPLING, kind)
+    result = solve(instance, Metropolis(BETA, 60_000, 1000, energy=energy), 3)
+    for name, value in exact.items():
+        estimate = getattr(result, name)
+        assert abs(estimate.mean - value) < 4.5 * estimate.error, name
+        assert estimate.error < 0.02
+    assert result.state.weights.shape == (n_replicas, N)
+    best = result.state.errors.argmin()
+    np.testing.assert_array_equal(result.weights, result.state.weights[best])
+    w = result.state.weights.astype(int)
+    pairs = [w[a] @ w[b] / N for a, b in itertools.combinations(range(n_replicas), 2)]
+    assert result.trace.overlap[-1] == pytest.approx(np.mean(pairs))
+
+
+def test_uncoupled_replicas_are_independent_walks():
+    """Their mean energy is that of one, their overlap that of two independent ones."""
+    instance = tethered(drawn("storage", 9, 8))
+    weights = np.exp(log_weights(instance, Errors(), BETA))
+    weights /= weights.sum()
+    magnetisation = weights @ unpacked(np.arange(512), 9)
+    instance.model = Replicated(instance.model, 3, 0.0)
+    result = solve(instance, Metropolis(BETA, 40_000, 1000), 3)
+    assert abs(result.overlap.mean - np.mean(magnetisation**2)) < 4.5 * result.overlap.error
+
+
+def test_strong_coupling_brings_replicas_together():
+    instance = Committee(0.2).sample(3 * 21, 1)
+    instance.model = Replicated(instance.model, 3, 4.0)
+    result = solve(instance, Metropolis(0.1, 400, 10), 3)
+    assert result.overlap.mean > 0.95
