@@ -17,7 +17,15 @@ from physlearn.models import (
     Window,
 )
 from physlearn.quadrature import G_over_H, G_over_H_excess, H, log_H
-from physlearn.solvers import AMP, Enumeration, Metropolis, SimulatedAnnealing
+from physlearn.solvers import (
+    AMP,
+    Enumeration,
+    Metropolis,
+    ParallelTempering,
+    RejectionFree,
+    SimulatedAnnealing,
+    ThermodynamicIntegration,
+)
 
 
 @dataclass(frozen=True)
@@ -150,6 +158,9 @@ ALL_SOLVERS = {
     "AMP, damped": AMP(n_iterations=30, damping=0.5),
     "Enumeration": Enumeration(),
     "Metropolis": Metropolis(beta=0.8, n_sweeps=150, sweeps_per_record=7),
+    "ParallelTempering": ParallelTempering(2.0, n_sweeps=150, sweeps_per_record=20),
+    "RejectionFree": RejectionFree(beta=2.0, n_sweeps=150, sweeps_per_record=7),
+    "ThermodynamicIntegration": ThermodynamicIntegration(1.0, sweeps_per_node=30, n_nodes=5),
     "SimulatedAnnealing": SimulatedAnnealing(n_sweeps=150, sweeps_per_record=7),
 }
 
