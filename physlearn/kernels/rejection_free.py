@@ -292,34 +292,65 @@ def sum_up(columns, weights, bounds, sums, counts):
 
 
 @njit(cache=True, nogil=True)
-def changes_of_reals(rows, reach, bounds, sums, pushes, changes):
-    """Energy changes of all sites, shape (N,), with the very additions that a flip does.
+def least_changes(rows, reach, near, bounds, sums, pushes, changes):
+    """Energy changes of all sites, shape (N,), without patterns that are satisfied by more than `near`.
 
-    A pattern counts if its sum can cross a bound at all: rounding is monotonic, so that where the largest
-    step does not cross, none does.
+    These can only be violated, so that no change is smaller than what is counted. The additions are the very ones
+    that a flip does; rounding is monotonic, so that where the largest step crosses no bound, none does.
     """
     lower, upper = bounds[0], bounds[1]
     changes[:] = 0
     for mu in range(sums.size):
         total = sums[mu]
         below, above = total < lower, total > upper
+        violated = below | above
         if below and total + reach[mu] < lower:
             continue
         if above and total - reach[mu] > upper:
             continue
-        violated = below | above
-        if not violated and total - reach[mu] >= lower and total + reach[mu] <= upper:
+        if not violated and total - near[mu] >= lower and total + near[mu] <= upper:
             continue
-        for i in range(pushes.size):
-            moved = total + pushes[i] * rows[mu, i]
-            changes[i] += ((moved < lower) | (moved > upper)) - violated
+        if total + reach[mu] <= upper:
+            for i in range(pushes.size):
+                changes[i] += (total + pushes[i] * rows[mu, i] < lower) - violated
+        elif total - reach[mu] >= lower:
+            for i in range(pushes.size):
+                changes[i] += (total + pushes[i] * rows[mu, i] > upper) - violated
+        else:
+            for i in range(pushes.size):
+                moved = total + pushes[i] * rows[mu, i]
+                changes[i] += ((moved < lower) | (moved > upper)) - violated
+
+
+@njit(cache=True, nogil=True)
+def change_of_reals(columns, bounds, sums, push, i):
+    """The energy change of site i."""
+    change = 0
+    for mu in range(sums.size):
+        moved = sums[mu] + push * columns[i, mu]
+        change += (moved < bounds[0]) | (moved > bounds[1])
+        change -= (sums[mu] < bounds[0]) | (sums[mu] > bounds[1])
+    return change
+
+
+@njit(cache=True, nogil=True)
+def chances_of(changes, chances, beta, chance):
+    """Fill in min(1, e^{-beta dE_i}), and return the sum over all sites."""
+    rate = 0.0
+    for i in range(changes.size):
+        change = max(changes[i], 0)
+        chance[i] = chances[change] if change < N_CHANCES else math.exp(-beta * change)
+        rate += chance[i]
+    return rate
 
 
 @njit(cache=True, nogil=True)
 def wait_reals(
-    columns, rows, reach, bounds, sums, pushes, changes, weights, counts, beta, n_proposals, record, rng
+    columns, rows, reach, near, bounds, sums, pushes, changes, weights, counts, beta, n_proposals, record, rng
 ):
-    """Rejection-free dynamics with real patterns: the energy changes of all sites, at each flip anew.
+    """Rejection-free dynamics with real patterns: lower bounds of all energy changes, at each flip anew.
+
+    Sites are proposed as if these were the changes, and accepted by what is missing.
 
     Parameters
     ----------
@@ -327,6 +358,8 @@ def wait_reals(
         Gauged patterns.
     reach : float64 array (P,)
         Twice the largest entry of each pattern: how far a flip can move its sum.
+    near : float64 array (P,)
+        At most that: how far inside the bounds a satisfied pattern is left out of the lower bounds.
     bounds : float64 array (2,)
         Smallest and largest sum that satisfies a pattern.
     sums : float64 array (P,)
@@ -344,12 +377,8 @@ def wait_reals(
         left = n_proposals[t]
         while left > 0:
             if stale:
-                changes_of_reals(rows, reach, bounds, sums, pushes, changes)
-                rate = 0.0
-                for i in range(N):
-                    change = max(changes[i], 0)
-                    chance[i] = chances[change] if change < N_CHANCES else math.exp(-beta * change)
-                    rate += chance[i]
+                least_changes(rows, reach, near, bounds, sums, pushes, changes)
+                rate = chances_of(changes, chances, beta, chance)
                 stale = False
             if counts[WAIT] == 0:
                 counts[WAIT] = waiting(rate / N, rng.random())
@@ -367,12 +396,15 @@ def wait_reals(
             while i < last and target >= chance[i]:
                 target -= chance[i]
                 i += 1
+            change = change_of_reals(columns, bounds, sums, pushes[i], i)
+            if change > max(changes[i], 0) and rng.random() * chance[i] >= math.exp(-beta * change):
+                continue
             for mu in range(P):
                 sums[mu] += pushes[i] * columns[i, mu]
             weights[i] = -weights[i]
             pushes[i] = -pushes[i]
             before = counts[ENERGY]
-            counts[ENERGY] += changes[i]
+            counts[ENERGY] += change
             counts[FLIPS] += 1
             if counts[FLIPS] % (REFRESH * N) == 0:
                 sum_up(columns, weights, bounds, sums, counts)
