@@ -16,7 +16,6 @@ from physlearn.results import Status
 from physlearn.solvers.base import Solver, State
 from physlearn.solvers.monte_carlo import _sum_bounds
 
-
 NEAR = 1.2
 """Typical steps of its sum within which a satisfied real pattern counts from the first: the fastest at beta = 4."""
 
