@@ -43,8 +43,6 @@ LONGEST = 1 << 62
 REFRESH = 64
 """Flips a site after which real stabilities are computed afresh, so that rounding errors never build up."""
 
-N_CHANCES = 64
-
 ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 NONE = np.uint64(0)
 ONE = np.uint64(1)
@@ -334,14 +332,39 @@ def change_of_reals(columns, bounds, sums, push, i):
 
 
 @njit(cache=True, nogil=True)
-def chances_of(changes, chances, beta, chance):
-    """Fill in min(1, e^{-beta dE_i}), and return the sum over all sites."""
-    rate = 0.0
+def classes_of_reals(changes, chances, numbers):
+    """The number of classes counted, sites left over, and the rate, as in `classes`."""
+    n_classes, rest, rate = 0, changes.size, 0.0
+    while n_classes < N_CLASSES and rest * chances[n_classes] > SHARE * rate:
+        number = 0
+        for i in range(changes.size):
+            number += (changes[i] == n_classes) | (n_classes == 0) & (changes[i] < 0)
+        numbers[n_classes] = number
+        rest -= number
+        rate += number * chances[n_classes]
+        n_classes += 1
+    return n_classes, rest, rate + rest * chances[n_classes]
+
+
+@njit(cache=True, nogil=True)
+def chosen_of_reals(n_classes, rest, numbers, changes, chances, target):
+    """The class and the site at this distance along the line of all rates, as in `chosen`."""
+    k = 0
+    while k < n_classes and target >= numbers[k] * chances[k]:
+        target -= numbers[k] * chances[k]
+        k += 1
+    if k == n_classes and rest == 0:  # by rounding
+        k, target = 0, 0.0
+        while numbers[k] == 0:
+            k += 1
+    n = numbers[k] if k < n_classes else rest
+    rank = min(int(target / chances[k]), n - 1)
     for i in range(changes.size):
-        change = max(changes[i], 0)
-        chance[i] = chances[change] if change < N_CHANCES else math.exp(-beta * change)
-        rate += chance[i]
-    return rate
+        if min(max(changes[i], 0), n_classes) == k:
+            if rank == 0:
+                return k, i
+            rank -= 1
+    return k, -1
 
 
 @njit(cache=True, nogil=True)
@@ -366,19 +389,18 @@ def wait_reals(
         The stabilities times sqrt(N).
     pushes : float64 array (N,)
         -2 w_i.
-    changes : int64 array (N,)
+    changes : int32 array (N,)
         Work space.
     """
     N, P = columns.shape
-    chances = np.array([math.exp(-beta * k) if k else 1.0 for k in range(N_CHANCES)])
-    chance = np.zeros(N)
-    rate, stale = 0.0, True
+    chances = np.array([math.exp(-beta * k) if k else 1.0 for k in range(N_CLASSES + 1)])
+    numbers, n_classes, rest, rate, stale = np.zeros(N_CLASSES, np.int64), 0, 0, 0.0, True
     for t in range(n_proposals.size):
         left = n_proposals[t]
         while left > 0:
             if stale:
                 least_changes(rows, reach, near, bounds, sums, pushes, changes)
-                rate = chances_of(changes, chances, beta, chance)
+                n_classes, rest, rate = classes_of_reals(changes, chances, numbers)
                 stale = False
             if counts[WAIT] == 0:
                 counts[WAIT] = waiting(rate / N, rng.random())
@@ -390,14 +412,9 @@ def wait_reals(
             if counts[WAIT] > 0:
                 continue
             target = rng.random() * rate
-            i, last = 0, N - 1
-            while chance[last] == 0.0:
-                last -= 1
-            while i < last and target >= chance[i]:
-                target -= chance[i]
-                i += 1
+            k, i = chosen_of_reals(n_classes, rest, numbers, changes, chances, target)
             change = change_of_reals(columns, bounds, sums, pushes[i], i)
-            if change > max(changes[i], 0) and rng.random() * chance[i] >= math.exp(-beta * change):
+            if change > k and rng.random() * chances[k] >= math.exp(-beta * change):
                 continue
             for mu in range(P):
                 sums[mu] += pushes[i] * columns[i, mu]
