@@ -45,6 +45,10 @@ class Status(enum.Enum):
         "The task raised an error, which `physlearn scan status DIR` tells: the same command tries it again.",
     )
     NOT_PLANNED = (11, "The scan has no such point: the grid holds it because other points share its values.")
+    NOT_EQUILIBRATED = (
+        12,
+        "The walks did not forget where they began: raise the number of sweeps, or lower the largest beta.",
+    )
 
     def __init__(self, code: int, advice: str) -> None:
         self.code = code

@@ -25,10 +25,13 @@ from physlearn.solvers import (
     ClippedPerceptron,
     Enumeration,
     Metropolis,
+    ParallelTempering,
     PerceptronRule,
+    RejectionFree,
     ReplicatedAnnealing,
     ReplicatedSGD,
     SimulatedAnnealing,
+    ThermodynamicIntegration,
 )
 
 
@@ -167,6 +170,9 @@ ALL_SOLVERS = {
     "Metropolis, cross-entropy": Metropolis(
         beta=0.8, n_sweeps=80, sweeps_per_record=7, energy=CrossEntropy(0.7)
     ),
+    "ParallelTempering": ParallelTempering(2.0, n_sweeps=150, sweeps_per_record=20),
+    "RejectionFree": RejectionFree(beta=2.0, n_sweeps=150, sweeps_per_record=7),
+    "ThermodynamicIntegration": ThermodynamicIntegration(1.0, sweeps_per_node=30, n_nodes=5),
     "SimulatedAnnealing": SimulatedAnnealing(n_sweeps=150, sweeps_per_record=7),
     "SimulatedAnnealing, linear": SimulatedAnnealing(n_sweeps=80, sweeps_per_record=7, energy=Linear()),
     "ReplicatedAnnealing": ReplicatedAnnealing(n_sweeps=80, sweeps_per_record=7),

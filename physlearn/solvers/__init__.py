@@ -6,7 +6,13 @@ from physlearn.solvers.gradient import ReplicatedSGD
 from physlearn.solvers.message_passing import AMP
 from physlearn.solvers.monte_carlo import Metropolis, ReplicatedAnnealing, SimulatedAnnealing, attraction
 from physlearn.solvers.online import BPI, SBPI, ClippedPerceptron, PerceptronRule
+from physlearn.solvers.rejection_free import RejectionFree
 from physlearn.solvers.tasks import solve_task
+from physlearn.solvers.tempering import ParallelTempering, TemperingResult, expected_swap_rate
+from physlearn.solvers.thermodynamic_integration import (
+    ThermodynamicIntegration,
+    ThermodynamicIntegrationResult,
+)
 
 __all__ = [
     "AMP",
@@ -16,13 +22,19 @@ __all__ = [
     "Enumeration",
     "EnumerationResult",
     "Metropolis",
+    "ParallelTempering",
     "PerceptronRule",
+    "RejectionFree",
     "ReplicatedAnnealing",
     "ReplicatedSGD",
     "SimulatedAnnealing",
     "Solver",
     "State",
+    "TemperingResult",
+    "ThermodynamicIntegration",
+    "ThermodynamicIntegrationResult",
     "attraction",
+    "expected_swap_rate",
     "solve",
     "solve_task",
 ]

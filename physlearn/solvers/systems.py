@@ -246,7 +246,7 @@ def _columns(instance: Instance) -> np.ndarray:
 
 
 def _real_errors(instance: Instance, weights: np.ndarray) -> RealErrors:
-    bounds = _sum_bounds(instance.model.channel.bounds, instance.N)
+    bounds = sum_bounds(instance.model.channel.bounds, instance.N)
     return RealErrors(
         _columns(instance), bounds, _sums(instance, weights), np.zeros((len(weights), 1), dtype=np.int64)
     )
@@ -262,7 +262,7 @@ def _real_linear(instance: Instance, weights: np.ndarray) -> RealLinear:
         _columns(instance),
         np.array([D], dtype=np.int64),
         np.array(bounds) * math.sqrt(D),
-        _sum_bounds(bounds, D),
+        sum_bounds(bounds, D),
         np.array([1 / math.sqrt(D)]),
         np.zeros(64),
         np.zeros(K),
@@ -292,7 +292,7 @@ def _real_cross_entropy(instance: Instance, energy: CrossEntropy, weights: np.nd
     sums = _sums(instance, weights)
     return RealCrossEntropy(
         _columns(instance),
-        _sum_bounds(bounds, instance.N),
+        sum_bounds(bounds, instance.N),
         np.array(bounds) * root,
         np.array([2 * energy.rate / root]),
         np.array([0.5 / energy.rate]),
@@ -302,7 +302,7 @@ def _real_cross_entropy(instance: Instance, energy: CrossEntropy, weights: np.nd
     )
 
 
-def _sum_bounds(bounds: tuple[float, float], size: int) -> np.ndarray:
+def sum_bounds(bounds: tuple[float, float], size: int) -> np.ndarray:
     """Smallest and largest double whose quotient by sqrt(size) is strictly inside the `bounds`."""
     root, ends = math.sqrt(size), []
     for bound, inward in zip(map(float, bounds), (1, -1), strict=True):
