@@ -224,7 +224,7 @@ BAD = [
     ([*AT_ONE, "--set", "margn=2"], "--set: got 'margn'; allowed: model, fields of Perceptron"),
     ([*AT_ONE, "--set", "margin=wide"], "model.margin: got 'wide'"),
     ([*AT_ONE, "--set", "margin=nan"], "model.margin: got nan"),
-    ([*AT_ONE, "--set", "model=Model"], "model: got 'Model'; allowed: one of GeneralizedLinear"),
+    ([*AT_ONE, "--set", "model=Model"], "model: got 'Model'; allowed: one of Committee"),
     ([*AT_ONE, "--set", 'model={class="Perceptron", alpha=2}'], "--set: .* given twice"),
     ([*AT_ONE, "--set", "prior=Prior"], "model.prior.class: got 'Prior'; allowed: one of Binary, Spherical"),
     ([*AT_ONE, "--set", "rule=1"], "model.rule: got 1"),
