@@ -1,0 +1,318 @@
+"""Focusing belief propagation: replicas around a centre, ever nearer, and the protocols that bring them there."""
+
+import functools
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from physlearn.inputs import choice, integer, keep, member, number, reject
+from physlearn.models import Instance, Model
+from physlearn.models.schedules import linear
+from physlearn.results import Status
+from physlearn.solvers.base import Solver
+from physlearn.solvers.belief_propagation import MESSAGES, BeliefPropagationResult, moments, own_field
+from physlearn.solvers.messages import (
+    MessagesState,
+    advance,
+    free_entropy,
+    log_2cosh,
+    refusal,
+    signs,
+    start,
+)
+
+
+class Protocol(ABC):
+    """A schedule of the coupling gamma of replicas to their centre, and of their number y, step by step."""
+
+    @property
+    @abstractmethod
+    def steps(self) -> tuple[tuple[float, float], ...]:
+        """Pairs (gamma, y); gamma may be infinite."""
+
+
+@dataclass(frozen=True)
+class StandardReinforcement(Protocol):
+    """Infinite coupling, y = 1/(1 - x): the extra field is x/(1 - x) times the weight's own.
+
+    Parameters
+    ----------
+    rates : sequence of float
+        The values of x, 0 <= x < 1, never decreasing.
+    """
+
+    rates: Iterable[float] = linear(0.0, 0.99, 100)
+
+    def __post_init__(self) -> None:
+        keep(self, rates=_rising("rates", self.rates, at_least=0.0, below=1.0))
+
+    @property
+    def steps(self) -> tuple[tuple[float, float], ...]:
+        return tuple((math.inf, 1 / (1 - rate)) for rate in self.rates)
+
+
+@dataclass(frozen=True)
+class PseudoReinforcement(Protocol):
+    """gamma = atanh(rho^x) and y = 1 + rho^(1 - 2x)/(1 - rho): reinforcement by rho at small magnetisations.
+
+    Parameters
+    ----------
+    rates : sequence of float
+        The values of rho, 0 <= rho < 1, never decreasing.
+    exponent : float
+        x, from 0 to 1/2; at 1/2, y = (2 - rho)/(1 - rho).
+    """
+
+    rates: Iterable[float] = linear(0.0, 0.99, 100)
+    exponent: float = 0.5
+
+    def __post_init__(self) -> None:
+        keep(
+            self,
+            rates=_rising("rates", self.rates, at_least=0.0, below=1.0),
+            exponent=number("exponent", self.exponent, above=0, at_most=0.5),
+        )
+
+    @property
+    def steps(self) -> tuple[tuple[float, float], ...]:
+        x = self.exponent
+        return tuple((math.atanh(rate**x), 1 + rate ** (1 - 2 * x) / (1 - rate)) for rate in self.rates)
+
+
+@dataclass(frozen=True)
+class Scoping(Protocol):
+    """A fixed number y of replicas, drawn ever nearer to the centre.
+
+    Parameters
+    ----------
+    n_replicas : float
+        y >= 2.
+    couplings : sequence of float
+        The values of gamma >= 0, never decreasing.
+    """
+
+    n_replicas: float = 21.0
+    couplings: Iterable[float] = linear(0.0, 2.5, 101)
+
+    def __post_init__(self) -> None:
+        keep(
+            self,
+            n_replicas=number("n_replicas", self.n_replicas, at_least=2),
+            couplings=_rising("couplings", self.couplings, at_least=0.0),
+        )
+
+    @property
+    def steps(self) -> tuple[tuple[float, float], ...]:
+        return tuple((coupling, self.n_replicas) for coupling in self.couplings)
+
+
+@dataclass(frozen=True)
+class FreeScoping(Protocol):
+    """Any list of couplings and numbers of replicas.
+
+    Parameters
+    ----------
+    couplings : sequence of float
+        gamma >= 0, never decreasing.
+    n_replicas : sequence of float
+        y >= 2, never decreasing, as many.
+    """
+
+    couplings: Iterable[float]
+    n_replicas: Iterable[float]
+
+    def __post_init__(self) -> None:
+        couplings = _rising("couplings", self.couplings, at_least=0.0)
+        n_replicas = _rising("n_replicas", self.n_replicas, at_least=2.0)
+        if len(couplings) != len(n_replicas):
+            raise reject("n_replicas", f"a schedule of {len(n_replicas)} values", f"{len(couplings)} values")
+        keep(self, couplings=couplings, n_replicas=n_replicas)
+
+    @property
+    def steps(self) -> tuple[tuple[float, float], ...]:
+        return tuple(zip(self.couplings, self.n_replicas, strict=True))
+
+
+def _rising(field: str, values: Any, **limits: float) -> tuple[float, ...]:
+    """The values of a schedule as floats, if they never decrease."""
+    try:
+        checked = tuple(number(field, value, **limits) for value in values)
+    except TypeError:
+        raise reject(field, values, "a sequence of numbers") from None
+    if not checked:
+        raise reject(field, values, "at least one value")
+    if any(after < before for before, after in zip(checked, checked[1:], strict=False)):
+        raise reject(field, values, "schedules that never decrease")
+    return checked
+
+
+@dataclass
+class FocusingState(MessagesState):
+    """What the next step needs: the messages, and how many steps of the protocol are done.
+
+    Attributes
+    ----------
+    energy : int
+        Of the weights.
+    reached : bool
+        Whether the last step came to its tolerance.
+    """
+
+    n_steps: int = 0
+    energy: int = -1
+    reached: bool = False
+
+
+@dataclass(frozen=True)
+class FocusingBP(Solver):
+    r"""Belief propagation for y replicas around a centre, y and their coupling gamma growing by a protocol (fBP).
+
+    With y replicas of equal messages, each weight feels beside its field h from patterns and instance the pull
+
+    .. math:: u = \mathrm{atanh}[\tanh((y - 1)\, \mathrm{atanh}(\tanh h \tanh\gamma)) \tanh\gamma]
+
+    of the centre and, through it, of the others. A step of the protocol iterates until no message changes by more than
+    the tolerance in a sweep, or for `n_iterations` sweeps: either way the next step follows.
+
+    Parameters
+    ----------
+    protocol : Protocol
+        `StandardReinforcement`, `PseudoReinforcement`, `Scoping` or `FreeScoping`.
+    messages : {"gaussian", "exact"}
+    n_iterations : int
+        Number of sweeps of a step at most.
+    tolerance : float
+    damping : float
+        Fraction of the old messages that is kept. Without any, all patterns at once overshoot once the pull is strong.
+    start : float
+        Standard deviation of the random fields that the run starts from.
+    stop : bool
+        End at the first step after which the signs of the fields violate no constraint.
+    local_entropy : bool
+        Record the local entropy at each step, which costs about as much as a sweep.
+
+    Notes
+    -----
+    SOLVED, or COMPLETED where the protocol is over. The trace holds for each step ``coupling``, ``n_replicas``,
+    ``energy``, ``n_iterations`` (sweeps of this step), ``converged`` (1 or 0), ``residual``, ``overlap`` and, where there
+    is a teacher, ``teacher_overlap``. With `local_entropy` there are also ``distance`` (of a replica from the centre) and
+    ``local_entropy``: by Bethe, (1/N) times the logarithm of the number of solutions at that distance from a centre
+    drawn as the replicated measure does (BP.15).
+
+    References
+    ----------
+    theory/belief-propagation/derivation.md (BP.11) to (BP.15); Baldassi, Borgs, Chayes, Ingrosso, Lucibello, Saglietti &
+    Zecchina 2016.
+    """
+
+    state_type = FocusingState
+    result_type = BeliefPropagationResult
+    takes_external = True
+
+    protocol: Protocol = StandardReinforcement()
+    messages: str = "gaussian"
+    n_iterations: int = 100
+    tolerance: float = 1e-3
+    damping: float = 0.5
+    start: float = 0.1
+    stop: bool = True
+    local_entropy: bool = True
+
+    def __post_init__(self) -> None:
+        kinds = "a Protocol such as StandardReinforcement(rates) or Scoping(n_replicas, couplings)"
+        member("protocol", self.protocol, Protocol, kinds)
+        keep(
+            self,
+            messages=choice("messages", self.messages, MESSAGES),
+            n_iterations=integer("n_iterations", self.n_iterations, at_least=1),
+            tolerance=number("tolerance", self.tolerance, above=0),
+            damping=number("damping", self.damping, at_least=0, below=1),
+            start=number("start", self.start, at_least=0),
+            stop=choice("stop", self.stop, (True, False)),
+            local_entropy=choice("local_entropy", self.local_entropy, (True, False)),
+        )
+
+    def supports(self, model: Model) -> str | None:
+        refused = refusal("FocusingBP", model, self.messages)
+        return refused or (
+            model.energy_refusal and f"FocusingBP seeks zeros of the energy: {model.energy_refusal}"
+        )
+
+    def init(self, instance: Instance, rng: np.random.Generator) -> FocusingState:
+        state = FocusingState(**vars(start(instance, self.start, self.messages, rng)))
+        state.energy = instance.model.energy(instance, state.weights)
+        return state
+
+    @functools.cached_property
+    def _steps(self) -> tuple[tuple[float, float], ...]:
+        return self.protocol.steps
+
+    def sweep(self, instance: Instance, state: FocusingState, rng: np.random.Generator) -> FocusingState:
+        coupling, n_replicas = self._steps[state.n_steps]
+        for _ in range(self.n_iterations):
+            field = own_field(instance, advance(instance, state, self.messages, self.damping))
+            state.pull = pull(field, coupling, n_replicas)
+            state.field = field + state.pull
+            if state.residual < self.tolerance or state.diverged:
+                break
+        state.reached = state.residual < self.tolerance
+        state.n_steps += 1
+        state.weights = signs(state)
+        state.energy = instance.model.energy(instance, state.weights)
+        return state
+
+    def status(self, instance: Instance, state: FocusingState) -> Status | None:
+        if state.diverged:
+            return Status.DIVERGED
+        over = state.n_steps >= len(self._steps)
+        if state.energy == 0 and (self.stop or over):
+            return Status.SOLVED
+        return Status.COMPLETED if over else None
+
+    def record(self, instance: Instance, state: FocusingState) -> dict[str, float]:
+        coupling, n_replicas = self._steps[max(state.n_steps - 1, 0)]
+        records = {"energy": state.energy, "coupling": coupling, "n_replicas": n_replicas}
+        records |= {"converged": int(state.reached), **moments(instance, state)}
+        if self.local_entropy:
+            records |= focused(instance, state, self.messages, coupling, n_replicas)
+        return records
+
+    def weights(self, instance: Instance, state: FocusingState) -> np.ndarray:
+        return state.weights
+
+
+def _leaning(field: np.ndarray, coupling: float) -> np.ndarray:
+    """atanh(tanh(field) tanh(coupling)), the message that a coupling passes on."""
+    if math.isinf(coupling):
+        return field
+    return (log_2cosh(field + coupling) - log_2cosh(field - coupling)) / 2
+
+
+def pull(field: np.ndarray, coupling: float, n_replicas: float) -> np.ndarray:
+    """The extra field that the other replicas exert through the centre (BP.12); at most 1e6 in size."""
+    return np.clip(_leaning((n_replicas - 1) * _leaning(field, coupling), coupling), -1e6, 1e6)
+
+
+def focused(
+    instance: Instance, state: MessagesState, messages: str, coupling: float, n_replicas: float
+) -> dict[str, float]:
+    """Distance of a replica from the centre and local entropy around it (BP.14), (BP.15)."""
+    field = state.field - state.pull
+    centre = np.tanh(n_replicas * _leaning(field, coupling))
+    if math.isinf(coupling):
+        overlap, sites = 1.0, float(field @ centre)
+    else:
+        overlap, sites = 0.0, 0.0
+        for sign in (1, -1):
+            probability, total = (1 + sign * centre) / 2, field + sign * coupling
+            drawn = sign * np.tanh(total)
+            overlap += float(probability @ drawn) / instance.N
+            sites += float(probability @ (log_2cosh(total) - coupling * drawn))
+    value = free_entropy(instance, state, messages, sites)
+    if instance.external is not None:
+        value -= float(instance.external @ state.mean) / instance.N
+    return {"distance": (1 - overlap) / 2, "local_entropy": value}
