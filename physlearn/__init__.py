@@ -26,7 +26,16 @@ _HOMES = {
         "Threshold",
         "Window",
     ),
-    "physlearn.solvers": ("AMP", "Enumeration", "Metropolis", "SimulatedAnnealing", "solve"),
+    "physlearn.solvers": (
+        "AMP",
+        "BeliefPropagation",
+        "Enumeration",
+        "FocusingBP",
+        "Metropolis",
+        "ReinforcedBP",
+        "SimulatedAnnealing",
+        "solve",
+    ),
     "physlearn.meanfield": (
         "algorithmic_threshold",
         "bayes_optimal",

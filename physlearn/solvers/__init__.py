@@ -1,18 +1,28 @@
 """The finite-N road: enumeration, Monte Carlo, message passing."""
 
 from physlearn.solvers.base import Solver, State, solve
+from physlearn.solvers.belief_propagation import BeliefPropagation, BeliefPropagationResult, ReinforcedBP
 from physlearn.solvers.enumeration import Enumeration, EnumerationResult
+from physlearn.solvers.focusing import FocusingBP, FreeScoping, PseudoReinforcement, Scoping, StandardReinforcement
 from physlearn.solvers.message_passing import AMP
 from physlearn.solvers.monte_carlo import Metropolis, SimulatedAnnealing
 from physlearn.solvers.tasks import solve_task
 
 __all__ = [
     "AMP",
+    "BeliefPropagation",
+    "BeliefPropagationResult",
     "Enumeration",
     "EnumerationResult",
+    "FocusingBP",
+    "FreeScoping",
     "Metropolis",
+    "PseudoReinforcement",
+    "ReinforcedBP",
+    "Scoping",
     "SimulatedAnnealing",
     "Solver",
+    "StandardReinforcement",
     "State",
     "solve",
     "solve_task",

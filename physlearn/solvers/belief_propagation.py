@@ -95,7 +95,7 @@ class BeliefPropagation(Solver):
         return refusal(type(self).__name__, model, self.messages)
 
     def init(self, instance: Instance, rng: np.random.Generator) -> MessagesState:
-        return start(instance, self.start, self.messages, rng)
+        return start(instance, self.start, rng)
 
     def sweep(self, instance: Instance, state: MessagesState, rng: np.random.Generator) -> MessagesState:
         state.field = own_field(instance, advance(instance, state, self.messages, self.damping))
@@ -212,7 +212,7 @@ class ReinforcedBP(Solver):
         return refused or (model.energy_refusal and f"ReinforcedBP seeks zeros of the energy: {model.energy_refusal}")
 
     def init(self, instance: Instance, rng: np.random.Generator) -> MessagesState:
-        return start(instance, self.start, self.messages, rng)
+        return start(instance, self.start, rng)
 
     def reinforcement(self, n_sweeps: int) -> float:
         """The factor rho_t after so many sweeps."""

@@ -243,7 +243,7 @@ class FocusingBP(Solver):
         )
 
     def init(self, instance: Instance, rng: np.random.Generator) -> FocusingState:
-        state = FocusingState(**vars(start(instance, self.start, self.messages, rng)))
+        state = FocusingState(**vars(start(instance, self.start, rng)))
         state.energy = instance.model.energy(instance, state.weights)
         return state
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from physlearn.inputs import reject
 from physlearn.kernels import belief_propagation as kernels
 from physlearn.kernels.threads import in_slices
 from physlearn.models import Binary, Channel, Committee, Instance, Majority, Model
@@ -70,11 +69,9 @@ def refusal(name: str, model: Model, messages: str) -> str | None:
     return None
 
 
-def start(instance: Instance, spread: float, messages: str, rng: np.random.Generator) -> MessagesState:
+def start(instance: Instance, spread: float, rng: np.random.Generator) -> MessagesState:
     """No messages yet, and normal fields of standard deviation `spread` beside the instance's own."""
     N = instance.N
-    if messages == "exact" and instance.patterns.dtype != np.int8:
-        raise reject("patterns", f"{instance.patterns.dtype} patterns", "-1 and +1 for exact messages")
     draw = instance.model.draw(N, rng).astype(np.int8)
     field = spread * rng.standard_normal(N)
     if instance.external is not None:
