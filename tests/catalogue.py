@@ -17,7 +17,17 @@ from physlearn.models import (
     Window,
 )
 from physlearn.quadrature import G_over_H, G_over_H_excess, H, log_H
-from physlearn.solvers import AMP, Enumeration, Metropolis, SimulatedAnnealing
+from physlearn.solvers import (
+    AMP,
+    BeliefPropagation,
+    Enumeration,
+    FocusingBP,
+    Metropolis,
+    PseudoReinforcement,
+    ReinforcedBP,
+    Scoping,
+    SimulatedAnnealing,
+)
 
 
 @dataclass(frozen=True)
@@ -148,6 +158,12 @@ ALL_MODELS = {
 ALL_SOLVERS = {
     "AMP": AMP(n_iterations=30),
     "AMP, damped": AMP(n_iterations=30, damping=0.5),
+    "BeliefPropagation": BeliefPropagation(n_iterations=30),
+    "BeliefPropagation, exact": BeliefPropagation(messages="exact", n_iterations=30, damping=0.3, start=0.2),
+    "ReinforcedBP": ReinforcedBP(rate=0.01, n_iterations=60),
+    "ReinforcedBP, exact": ReinforcedBP(messages="exact", version="probability", rate=0.01, n_iterations=60),
+    "FocusingBP": FocusingBP(Scoping(5, (0.1, 0.4, 0.8, 1.2)), n_iterations=12),
+    "FocusingBP, exact": FocusingBP(PseudoReinforcement((0.1, 0.5, 0.9)), messages="exact", n_iterations=12),
     "Enumeration": Enumeration(),
     "Metropolis": Metropolis(beta=0.8, n_sweeps=150, sweeps_per_record=7),
     "SimulatedAnnealing": SimulatedAnnealing(n_sweeps=150, sweeps_per_record=7),

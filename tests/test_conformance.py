@@ -132,7 +132,7 @@ def test_runs_go_on_only_from_their_own_state(model, solver):
     changed = patterns.copy()
     changed[-1, -1] *= -1
     others = [
-        model.sample(N, 4),
+        model.sample(sized(model, N), 4),
         model.sample(sized(model, N + 8), 3),
         Instance(patterns, -labels, teacher, model),
         Instance(changed, labels, teacher, model),

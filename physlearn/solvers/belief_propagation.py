@@ -26,6 +26,16 @@ class BeliefPropagationResult(Result):
         return self.state.mean
 
 
+@dataclass
+class BeliefPropagationState(MessagesState):
+    """What the next sweep of `BeliefPropagation` needs."""
+
+
+@dataclass
+class ReinforcedState(MessagesState):
+    """What the next sweep of `ReinforcedBP` needs."""
+
+
 @dataclass(frozen=True)
 class BeliefPropagation(Solver):
     r"""Belief propagation (sum-product) on the weights of a perceptron or committee, one pattern a factor.
@@ -60,7 +70,8 @@ class BeliefPropagation(Solver):
     committees, take some 4 to 10 ns a message; any other channel, through its `log_partition`, a hundred times more.
 
     The trace holds ``residual``, ``overlap`` (q, the mean of m^2) and, where there is a teacher, ``teacher_overlap`` (of
-    the means). Observables are these, ``free_entropy`` (Bethe's phi per weight, the external field included), and
+    the means). Observables are these, ``free_entropy`` (Bethe's phi per weight, the external field included; minus
+    infinity where a pattern cannot be satisfied), and
     ``entropy`` (phi - B.m/N) where P(y|h) is zero or one. Where the instance is `Tethered` there are
     ``tether_overlap`` (S, of the means with the reference) and ``distance`` ((1 - S)/2): the entropy is then the local
     entropy at that distance. The result's `magnetisations` are the means.
@@ -71,7 +82,7 @@ class BeliefPropagation(Solver):
     2006.
     """
 
-    state_type = MessagesState
+    state_type = BeliefPropagationState
     result_type = BeliefPropagationResult
     takes_external = True
 
@@ -94,10 +105,10 @@ class BeliefPropagation(Solver):
     def supports(self, model: Model) -> str | None:
         return refusal(type(self).__name__, model, self.messages)
 
-    def init(self, instance: Instance, rng: np.random.Generator) -> MessagesState:
-        return start(instance, self.start, rng)
+    def init(self, instance: Instance, rng: np.random.Generator) -> BeliefPropagationState:
+        return BeliefPropagationState(**start(instance, self.start, rng))
 
-    def sweep(self, instance: Instance, state: MessagesState, rng: np.random.Generator) -> MessagesState:
+    def sweep(self, instance: Instance, state: BeliefPropagationState, rng: np.random.Generator) -> BeliefPropagationState:
         state.field = own_field(instance, advance(instance, state, self.messages, self.damping))
         state.weights = signs(state)
         return state
@@ -185,7 +196,7 @@ class ReinforcedBP(Solver):
     theory/belief-propagation/derivation.md (BP.10); Braunstein & Zecchina 2006.
     """
 
-    state_type = MessagesState
+    state_type = ReinforcedState
     result_type = BeliefPropagationResult
     takes_external = True
 
@@ -211,14 +222,14 @@ class ReinforcedBP(Solver):
         refused = refusal("ReinforcedBP", model, self.messages)
         return refused or (model.energy_refusal and f"ReinforcedBP seeks zeros of the energy: {model.energy_refusal}")
 
-    def init(self, instance: Instance, rng: np.random.Generator) -> MessagesState:
-        return start(instance, self.start, rng)
+    def init(self, instance: Instance, rng: np.random.Generator) -> ReinforcedState:
+        return ReinforcedState(**start(instance, self.start, rng))
 
     def reinforcement(self, n_sweeps: int) -> float:
         """The factor rho_t after so many sweeps."""
         return -math.expm1(n_sweeps * math.log1p(-self.rate))
 
-    def sweep(self, instance: Instance, state: MessagesState, rng: np.random.Generator) -> MessagesState:
+    def sweep(self, instance: Instance, state: ReinforcedState, rng: np.random.Generator) -> ReinforcedState:
         strength, old = self.reinforcement(state.n_sweeps), state.field
         total = advance(instance, state, self.messages, self.damping)
         if self.version == "weight":
@@ -229,16 +240,16 @@ class ReinforcedBP(Solver):
         state.weights = signs(state)
         return state
 
-    def status(self, instance: Instance, state: MessagesState) -> Status | None:
+    def status(self, instance: Instance, state: ReinforcedState) -> Status | None:
         if state.diverged:
             return Status.DIVERGED
         if instance.model.energy(instance, state.weights) == 0:
             return Status.SOLVED
         return Status.COMPLETED if state.n_sweeps >= self.n_iterations else None
 
-    def record(self, instance: Instance, state: MessagesState) -> dict[str, float]:
+    def record(self, instance: Instance, state: ReinforcedState) -> dict[str, float]:
         records = {"energy": instance.model.energy(instance, state.weights)}
         return {**records, "reinforcement": self.reinforcement(state.n_sweeps - 1), **moments(instance, state)}
 
-    def weights(self, instance: Instance, state: MessagesState) -> np.ndarray:
+    def weights(self, instance: Instance, state: ReinforcedState) -> np.ndarray:
         return state.weights

@@ -198,9 +198,9 @@ class FocusingBP(Solver):
     Notes
     -----
     SOLVED, or COMPLETED where the protocol is over. The trace holds for each step ``coupling``, ``n_replicas``,
-    ``energy``, ``n_iterations`` (sweeps of this step), ``converged`` (1 or 0), ``residual``, ``overlap`` and, where there
-    is a teacher, ``teacher_overlap``. With `local_entropy` there are also ``distance`` (of a replica from the centre) and
-    ``local_entropy``: by Bethe, (1/N) times the logarithm of the number of solutions at that distance from a centre
+    ``energy``, ``converged`` (1 or 0), ``residual``, ``overlap`` and, where there
+    is a teacher, ``teacher_overlap``. With `local_entropy`, and a finite coupling, there are also ``distance`` (of a replica
+    from the centre) and ``local_entropy``: by Bethe, (1/N) times the logarithm of the number of solutions at that distance from a centre
     drawn as the replicated measure does (BP.15).
 
     References
@@ -243,7 +243,7 @@ class FocusingBP(Solver):
         )
 
     def init(self, instance: Instance, rng: np.random.Generator) -> FocusingState:
-        state = FocusingState(**vars(start(instance, self.start, rng)))
+        state = FocusingState(**start(instance, self.start, rng))
         state.energy = instance.model.energy(instance, state.weights)
         return state
 
@@ -277,7 +277,7 @@ class FocusingBP(Solver):
         coupling, n_replicas = self._steps[max(state.n_steps - 1, 0)]
         records = {"energy": state.energy, "coupling": coupling, "n_replicas": n_replicas}
         records |= {"converged": int(state.reached), **moments(instance, state)}
-        if self.local_entropy:
+        if self.local_entropy and math.isfinite(coupling):
             records |= focused(instance, state, self.messages, coupling, n_replicas)
         return records
 
@@ -303,15 +303,12 @@ def focused(
     """Distance of a replica from the centre and local entropy around it (BP.14), (BP.15)."""
     field = state.field - state.pull
     centre = np.tanh(n_replicas * _leaning(field, coupling))
-    if math.isinf(coupling):
-        overlap, sites = 1.0, float(field @ centre)
-    else:
-        overlap, sites = 0.0, 0.0
-        for sign in (1, -1):
-            probability, total = (1 + sign * centre) / 2, field + sign * coupling
-            drawn = sign * np.tanh(total)
-            overlap += float(probability @ drawn) / instance.N
-            sites += float(probability @ (log_2cosh(total) - coupling * drawn))
+    overlap, sites = 0.0, 0.0
+    for sign in (1, -1):
+        probability, total = (1 + sign * centre) / 2, field + sign * coupling
+        drawn = sign * np.tanh(total)
+        overlap += float(probability @ drawn) / instance.N
+        sites += float(probability @ (log_2cosh(total) - coupling * drawn))
     value = free_entropy(instance, state, messages, sites)
     if instance.external is not None:
         value -= float(instance.external @ state.mean) / instance.N

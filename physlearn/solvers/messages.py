@@ -36,8 +36,6 @@ class MessagesState(State):
         The signs of the field; of a random draw where it vanishes.
     residual : float
         Largest change of a message in the last sweep, before damping: of that sweep alone.
-    masses : ndarray, shape (P,), or None
-        Of exact messages, the weight of each pattern under the messages before the last sweep.
     """
 
     messages: np.ndarray
@@ -46,7 +44,6 @@ class MessagesState(State):
     draw: np.ndarray
     weights: np.ndarray
     residual: float = math.inf
-    masses: np.ndarray | None = None
     diverged: bool = False
     n_sweeps: int = 0
 
@@ -69,23 +66,33 @@ def refusal(name: str, model: Model, messages: str) -> str | None:
     return None
 
 
-def start(instance: Instance, spread: float, rng: np.random.Generator) -> MessagesState:
-    """No messages yet, and normal fields of standard deviation `spread` beside the instance's own."""
+def start(instance: Instance, spread: float, rng: np.random.Generator) -> dict[str, Any]:
+    """The fields of a `MessagesState` without messages yet.
+
+    There are normal fields of standard deviation `spread` beside the instance's own.
+    """
     N = instance.N
     draw = instance.model.draw(N, rng).astype(np.int8)
     field = spread * rng.standard_normal(N)
     if instance.external is not None:
         field = field + instance.external
-    state = MessagesState(
-        instance.fingerprint, np.zeros((instance.P, N)), field, np.zeros(N), draw=draw, weights=draw
-    )
-    state.weights = signs(state)
-    return state
+    return {
+        "fingerprint": instance.fingerprint,
+        "messages": np.zeros((instance.P, N)),
+        "field": field,
+        "pull": np.zeros(N),
+        "draw": draw,
+        "weights": _signs(field, draw),
+    }
+
+
+def _signs(field: np.ndarray, draw: np.ndarray) -> np.ndarray:
+    return np.where(field == 0, draw, np.sign(field)).astype(np.int8)
 
 
 def signs(state: MessagesState) -> np.ndarray:
     """The most probable sign of each weight."""
-    return np.where(state.field == 0, state.draw, np.sign(state.field)).astype(np.int8)
+    return _signs(state.field, state.draw)
 
 
 def advance(instance: Instance, state: MessagesState, messages: str, damping: float) -> np.ndarray:
@@ -100,12 +107,12 @@ def advance(instance: Instance, state: MessagesState, messages: str, damping: fl
     bounds = interval(instance.model.channel)
     if messages == "exact":
         tables, which = _tables(instance.model, N // K), (instance.labels > 0).astype(np.int8)
-        state.masses = np.ones(P)
+        masses = np.ones(P)
 
         def work(first: int, last: int) -> None:
             kernels.sweep_exact(
                 gauged, tables, which, K, state.messages, state.field, kept,
-                totals, changes, state.masses, first, last,
+                totals, changes, masses, first, last,
             )  # fmt: skip
 
     elif bounds is not None:
@@ -133,8 +140,7 @@ def advance(instance: Instance, state: MessagesState, messages: str, damping: fl
         in_slices(work, n_blocks)
     state.residual = float(changes.max(initial=0.0))
     state.n_sweeps += 1
-    if not np.isfinite(state.residual) or (state.masses is not None and not (state.masses > 0).all()):
-        state.diverged = True
+    state.diverged |= not np.isfinite(state.residual)
     return totals.sum(axis=0)
 
 
