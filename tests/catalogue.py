@@ -157,6 +157,7 @@ ALL_MODELS = {
 
 ALL_SOLVERS = {
     "AMP": AMP(n_iterations=30),
+    "AMP, reinforced": AMP(n_iterations=30, reinforcement=0.01, start=0.1),
     "AMP, damped": AMP(n_iterations=30, damping=0.5),
     "BeliefPropagation": BeliefPropagation(n_iterations=30),
     "BeliefPropagation, exact": BeliefPropagation(messages="exact", n_iterations=30, damping=0.3, start=0.2),
