@@ -31,6 +31,7 @@ _HOMES = {
         "BeliefPropagation",
         "Enumeration",
         "FocusingBP",
+        "MaxSum",
         "Metropolis",
         "ReinforcedBP",
         "SimulatedAnnealing",

@@ -1,9 +1,9 @@
 """Messages of belief propagation from patterns to binary weights: Gaussian ones, and exact ones of small systems.
 
 A message u says with which odds exp(2 u) a pattern wants a weight to be +1. Patterns are gauged (multiplied by their
-labels), and all of them are updated from the same fields: none depends on another's new messages, so that threads may
-share them. Sums over the patterns are those of fixed blocks, added in order: the answer depends neither on the number of
-threads nor on the machine.
+labels), and all of them are updated from the same fields: none depends on another's new messages, so that threads
+may share them. Sums over the patterns are those of fixed blocks, added in order: the answer depends neither on the
+number of threads nor on the machine.
 """
 
 import math
@@ -51,7 +51,7 @@ def _tail(x, square):
 
 @njit(forceinline=True, error_model="numpy")
 def _beyond_odds(x, step, noise):
-    """Half of ln [noise + H(x - step)]/[noise + H(x + step)]; in a tail both are multiplied by the same large number."""
+    """Half of ln [noise + H(x - step)]/[noise + H(x + step)]; in a tail both are multiplied by one large number."""
     first, second = x - step, x + step
     nearer = first if first < second else second
     nearer = nearer if nearer > 0.0 else 0.0
@@ -157,7 +157,7 @@ def edges(row, mean, variance, centre, width2, bounds, floor, noise, largest, se
     """The messages of one pattern to the weights of one unit, from the sums over all of them, which lack one each.
 
     Where the sum of many weights is meant, an edge's arguments lie near those of the whole, around which one expansion
-    does for all edges; its last terms say whether it does to 1e-14.
+    does for all edges; its last terms say whether it does to 1e-12.
 
     Parameters
     ----------
@@ -192,13 +192,13 @@ def edges(row, mean, variance, centre, width2, bounds, floor, noise, largest, se
         x, z, f, g = (lower - centre) * scale, (upper - centre) * scale, series[0], series[1]
         if z == math.inf:
             expand_beyond(x, noise, f)
-            if _last_terms(f, reach + abs(x) * (stretch - 1.0)) < 1e-14:
+            if _last_terms(f, reach + abs(x) * (stretch - 1.0)) < 1e-12:
                 _edges_beyond(row, mean, variance, centre, width2, lower, x, f, new)
                 return True
         else:
             expand_between(x, z, f, g)
             reach += max(abs(x), abs(z)) * (stretch - 1.0)
-            if max(_last_terms(f, reach), _last_terms(g, reach)) < 1e-14:
+            if max(_last_terms(f, reach), _last_terms(g, reach)) < 1e-12:
                 _edges_between(row, mean, variance, centre, width2, lower, upper, x, z, f, g, new)
                 return True
     for i in range(row.size):

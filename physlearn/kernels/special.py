@@ -30,11 +30,15 @@ def _shifted(x):
     """2^(k - 1) with k = round(x/ln 2), and expm1(x - k ln 2); x not far outside of -708 ... 709."""
     rounded = x * _LOG2_E + _ROUND
     k = rounded - _ROUND
-    half_power = np.int64(((np.float64(rounded).view(np.int64) + np.int64(1022)) << np.int64(52))).view(np.float64)
+    half_power = np.int64((np.float64(rounded).view(np.int64) + np.int64(1022)) << np.int64(52)).view(
+        np.float64
+    )
     r = (x - k * _LN2_HIGH) - k * _LN2_LOW
     r2 = r * r
     r4 = r2 * r2
-    low = (0.5000000000000001 + r * 0.1666666666664829) + r2 * (0.04166666666662413 + r * 0.008333333353728316)
+    low = (0.5000000000000001 + r * 0.1666666666664829) + r2 * (
+        0.04166666666662413 + r * 0.008333333353728316
+    )
     high = (0.001388888891721154 + r * 0.00019841208735306233) + r2 * (
         2.4801521299750923e-05 + r * 2.762511379931226e-06
     )

@@ -3,7 +3,14 @@
 from physlearn.solvers.base import Solver, State, solve
 from physlearn.solvers.belief_propagation import BeliefPropagation, BeliefPropagationResult, ReinforcedBP
 from physlearn.solvers.enumeration import Enumeration, EnumerationResult
-from physlearn.solvers.focusing import FocusingBP, FreeScoping, PseudoReinforcement, Scoping, StandardReinforcement
+from physlearn.solvers.focusing import (
+    FocusingBP,
+    FreeScoping,
+    PseudoReinforcement,
+    Scoping,
+    StandardReinforcement,
+)
+from physlearn.solvers.max_sum import MaxSum
 from physlearn.solvers.message_passing import AMP
 from physlearn.solvers.monte_carlo import Metropolis, SimulatedAnnealing
 from physlearn.solvers.tasks import solve_task
@@ -16,6 +23,7 @@ __all__ = [
     "EnumerationResult",
     "FocusingBP",
     "FreeScoping",
+    "MaxSum",
     "Metropolis",
     "PseudoReinforcement",
     "ReinforcedBP",

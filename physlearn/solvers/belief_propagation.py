@@ -11,7 +11,16 @@ from physlearn.models import Instance, Model
 from physlearn.models.base import normalised_overlap
 from physlearn.results import Result, Status
 from physlearn.solvers.base import Solver
-from physlearn.solvers.messages import MessagesState, advance, free_entropy, interval, refusal, signs, start
+from physlearn.solvers.messages import (
+    MessagesState,
+    advance,
+    free_entropy,
+    interval,
+    refusal,
+    signs,
+    start,
+    teacher_overlap,
+)
 
 MESSAGES = ("gaussian", "exact")
 
@@ -69,12 +78,12 @@ class BeliefPropagation(Solver):
     All patterns are updated from the same fields. Channels that are one between their bounds and zero elsewhere, and
     committees, take some 4 to 10 ns a message; any other channel, through its `log_partition`, a hundred times more.
 
-    The trace holds ``residual``, ``overlap`` (q, the mean of m^2) and, where there is a teacher, ``teacher_overlap`` (of
-    the means). Observables are these, ``free_entropy`` (Bethe's phi per weight, the external field included; minus
-    infinity where a pattern cannot be satisfied), and
-    ``entropy`` (phi - B.m/N) where P(y|h) is zero or one. Where the instance is `Tethered` there are
-    ``tether_overlap`` (S, of the means with the reference) and ``distance`` ((1 - S)/2): the entropy is then the local
-    entropy at that distance. The result's `magnetisations` are the means.
+    The trace holds ``residual``, ``overlap`` (q, the mean of m^2) and, where there is a teacher, ``teacher_overlap``
+    (of the means). Observables are the first two, ``free_entropy`` (Bethe's phi per weight, the external field
+    included; minus infinity where a pattern cannot be satisfied), and ``entropy`` (phi - B.m/N) where P(y|h) is zero or
+    one. Where the instance is `Tethered` there are ``tether_overlap`` (S, of the means with the reference) and
+    ``distance`` ((1 - S)/2): the entropy is then the local entropy at that distance. The result's `magnetisations` are
+    the means.
 
     References
     ----------
@@ -108,7 +117,9 @@ class BeliefPropagation(Solver):
     def init(self, instance: Instance, rng: np.random.Generator) -> BeliefPropagationState:
         return BeliefPropagationState(**start(instance, self.start, rng))
 
-    def sweep(self, instance: Instance, state: BeliefPropagationState, rng: np.random.Generator) -> BeliefPropagationState:
+    def sweep(
+        self, instance: Instance, state: BeliefPropagationState, rng: np.random.Generator
+    ) -> BeliefPropagationState:
         state.field = own_field(instance, advance(instance, state, self.messages, self.damping))
         state.weights = signs(state)
         return state
@@ -130,7 +141,11 @@ class BeliefPropagation(Solver):
         observables: dict[str, Any] = moments(instance, state)
         observables.pop("teacher_overlap", None)
         observables |= entropies(instance, state, self.messages)
-        if instance.teacher is not None and instance.model.teacher_channel is not None and instance.model.is_single:
+        if (
+            instance.teacher is not None
+            and instance.model.teacher_channel is not None
+            and instance.model.is_single
+        ):
             error = instance.model.generalization_error(normalised_overlap(state.mean, instance.teacher))
             observables["generalization_error_bayes"] = error
         return observables
@@ -146,7 +161,7 @@ def moments(instance: Instance, state: MessagesState) -> dict[str, float]:
     mean = state.mean
     records = {"residual": state.residual, "overlap": float(np.mean(np.square(mean)))}
     if instance.teacher is not None:
-        records["teacher_overlap"] = float(mean @ instance.teacher.astype(np.float64)) / instance.N
+        records["teacher_overlap"] = teacher_overlap(instance, mean)
     return records
 
 
@@ -220,7 +235,9 @@ class ReinforcedBP(Solver):
 
     def supports(self, model: Model) -> str | None:
         refused = refusal("ReinforcedBP", model, self.messages)
-        return refused or (model.energy_refusal and f"ReinforcedBP seeks zeros of the energy: {model.energy_refusal}")
+        return refused or (
+            model.energy_refusal and f"ReinforcedBP seeks zeros of the energy: {model.energy_refusal}"
+        )
 
     def init(self, instance: Instance, rng: np.random.Generator) -> ReinforcedState:
         return ReinforcedState(**start(instance, self.start, rng))
@@ -249,7 +266,11 @@ class ReinforcedBP(Solver):
 
     def record(self, instance: Instance, state: ReinforcedState) -> dict[str, float]:
         records = {"energy": instance.model.energy(instance, state.weights)}
-        return {**records, "reinforcement": self.reinforcement(state.n_sweeps - 1), **moments(instance, state)}
+        return {
+            **records,
+            "reinforcement": self.reinforcement(state.n_sweeps - 1),
+            **moments(instance, state),
+        }
 
     def weights(self, instance: Instance, state: ReinforcedState) -> np.ndarray:
         return state.weights

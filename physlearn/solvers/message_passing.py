@@ -11,6 +11,7 @@ from physlearn.models import Channel, Committee, Instance, Model, Prior
 from physlearn.models.base import normalised_overlap
 from physlearn.results import Status
 from physlearn.solvers.base import Solver, State
+from physlearn.solvers.messages import teacher_overlap
 
 
 @dataclass
@@ -53,8 +54,8 @@ class AMPState(State):
 class AMP(Solver):
     r"""Approximate message passing for any prior and channel, with a teacher (Bayes-optimal) or for storage.
 
-    For binary weights and hard constraints it is also known as the equations of Thouless, Anderson and Palmer (TAP), the
-    term with A a being Onsager's reaction.
+    For binary weights and hard constraints it is also known as the equations of Thouless, Anderson and Palmer (TAP),
+    the term with A a being Onsager's reaction.
 
     A sweep takes posterior means a and variances v of the weights to
 
@@ -66,13 +67,15 @@ class AMP(Solver):
         B_i = \tfrac1{\sqrt N} \sum_\mu \xi_{\mu i} g_\mu + A_i a_i, \quad
         a_i, v_i = \text{mean, variance of } P_0(w) e^{-A_i w^2/2 + B_i w}
 
-    (and the instance's external field added to B) from the prior's own mean and variance and g = 0: the uninformed start, which state evolution follows from
-    zero overlap. A norm that is constrained adds to A the multiplier at which the sum of a^2 + v is N.
+    (and the instance's external field added to B) from the prior's own mean and variance and g = 0: the uninformed
+    start, which state evolution follows from zero overlap. A norm that is constrained adds to A the multiplier at which
+    the sum of a^2 + v is N.
 
     The channel sees V as 1/N or more: below that, less than a single weight is uncertain, and the field of a
     pattern is no longer Gaussian (otherwise a perfectly recovered teacher is lost again in the next sweep).
     Each unit of a committee has fields, V and g of its own, with N/K in place of N. With `reinforcement` rho > 0 the
-    field is drawn to what it was, B^{t+1} += rho_t B^t, rho_t = 1 - (1 - rho)^t, until the weights violate no constraint.
+    field is drawn to what it was, B^{t+1} += rho_t B^t, rho_t = 1 - (1 - rho)^t, until the weights violate no
+    constraint.
 
     The fixed points don't depend on the damping. The instance keeps the patterns' bits, P N/4 bytes.
 
@@ -211,8 +214,7 @@ class AMP(Solver):
     def record(self, instance: Instance, state: AMPState) -> dict[str, float]:
         records = {"overlap": float(np.mean(np.square(state.mean))), "residual": state.residual}
         if instance.teacher is not None:
-            mean = instance.model.matched(state.mean, instance.teacher) if _is_committee(instance) else state.mean
-            records["teacher_overlap"] = float(mean @ instance.teacher.astype(np.float64)) / instance.N
+            records["teacher_overlap"] = teacher_overlap(instance, state.mean)
         return records
 
     def weights(self, instance: Instance, state: AMPState) -> np.ndarray:
@@ -227,7 +229,11 @@ class AMP(Solver):
             "residual": state.residual,
             "free_entropy": phi,
         }
-        if instance.teacher is not None and instance.model.teacher_channel is not None and not _is_committee(instance):
+        if (
+            instance.teacher is not None
+            and instance.model.teacher_channel is not None
+            and not _is_committee(instance)
+        ):
             for name, vector in (("bayes", state.mean), ("amp", self.weights(instance, state))):
                 error = instance.model.generalization_error(normalised_overlap(vector, instance.teacher))
                 observables[f"generalization_error_{name}"] = error

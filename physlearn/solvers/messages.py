@@ -121,7 +121,18 @@ def advance(instance: Instance, state: MessagesState, messages: str, damping: fl
 
         def work(first: int, last: int) -> None:
             kernels.sweep_gaussian(
-                gauged, largest, K, state.messages, state.field, ends, FLOOR, kept, totals, changes, first, last
+                gauged,
+                largest,
+                K,
+                state.messages,
+                state.field,
+                ends,
+                FLOOR,
+                kept,
+                totals,
+                changes,
+                first,
+                last,
             )
 
     else:
@@ -192,7 +203,9 @@ def log_2cosh(field: np.ndarray) -> np.ndarray:
     return np.logaddexp(field, -field)
 
 
-def free_entropy(instance: Instance, state: MessagesState, messages: str, sites: float | None = None) -> float:
+def free_entropy(
+    instance: Instance, state: MessagesState, messages: str, sites: float | None = None
+) -> float:
     r"""The Bethe free entropy per weight (BP.7); stationary at the fixed points of belief propagation.
 
     .. math:: N \phi = \sum_\mu \ln Z_\mu + \sum_i \ln 2\cosh h_i
@@ -223,6 +236,15 @@ def interval(channel: Channel) -> tuple[float, float] | None:
         if not (np.abs(logs[inside]).max(initial=0.0) < 1e-9 and logs[~inside].max(initial=-1e9) < -1e3):
             return None
     return (lower, upper)
+
+
+def teacher_overlap(instance: Instance, mean: np.ndarray) -> float:
+    """Overlap of means with the teacher; of a committee, its units in the order that makes it largest."""
+    teacher = instance.teacher
+    assert teacher is not None
+    if isinstance(instance.model, Committee):
+        mean = instance.model.matched(mean, teacher)
+    return float(mean @ teacher.astype(np.float64)) / instance.N
 
 
 def _largest(gauged: np.ndarray) -> np.ndarray:
@@ -259,7 +281,8 @@ def _of_any_channel(instance: Instance, state: MessagesState, rows: slice) -> np
     width = np.maximum(own_variance.sum(axis=1, keepdims=True) - own_variance, FLOOR) / N
     with np.errstate(all="ignore"):
         logs = [
-            channel.log_partition(labels, (centre + sign * patterns) / math.sqrt(N), width) for sign in (1, -1)
+            channel.log_partition(labels, (centre + sign * patterns) / math.sqrt(N), width)
+            for sign in (1, -1)
         ]
     return np.clip((logs[0] - logs[1]) / 2, -kernels.STRONGEST, kernels.STRONGEST)
 

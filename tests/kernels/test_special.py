@@ -11,7 +11,9 @@ RNG = np.random.default_rng(1)
 TINY = 10.0 ** RNG.uniform(-290, 0, 400)
 LINE = {
     "exp": np.concatenate([RNG.uniform(-708, 709.7, 2000), RNG.uniform(-1, 1, 500), -TINY, TINY]),
-    "tanh": np.concatenate([RNG.uniform(-25, 25, 2000), RNG.uniform(-1, 1, 500), TINY, -TINY, [0, 400, 1e300]]),
+    "tanh": np.concatenate(
+        [RNG.uniform(-25, 25, 2000), RNG.uniform(-1, 1, 500), TINY, -TINY, [0, 400, 1e300]]
+    ),
     "atanh": np.concatenate([RNG.uniform(-1, 1, 1000), 1 - 10 ** RNG.uniform(-15, 0, 300), -TINY[TINY < 1]]),
     "log": np.concatenate([RNG.uniform(0.5, 2, 1000), 10 ** RNG.uniform(-307, 307, 1000), [1.0]]),
     "erf": np.concatenate([RNG.uniform(-7, 7, 2000), TINY, -TINY, [0, 1e10]]),

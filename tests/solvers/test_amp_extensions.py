@@ -75,7 +75,9 @@ def test_a_field_alone():
 def test_free_entropy_of_spherical_weights_is_stationary_in_the_field():
     instance, step = Perceptron(0.8, prior=Spherical()).sample(301, 2), 1e-4
     reference = Spherical().sample(301, np.random.default_rng(1))
-    at = {s: solve(Tethered(instance, reference, 0.5 + s), AMP(tolerance=1e-12), 1) for s in (-step, 0.0, step)}
+    at = {
+        s: solve(Tethered(instance, reference, 0.5 + s), AMP(tolerance=1e-12), 1) for s in (-step, 0.0, step)
+    }
     slope = (at[step].free_entropy - at[-step].free_entropy) / (2 * step)
     assert slope == pytest.approx(at[0.0].tether_overlap, abs=1e-5)
 
@@ -117,5 +119,7 @@ def test_reinforced_amp_solves_large_instances(alpha):
 
 
 def test_bad_recipes_are_refused_in_a_sentence():
-    with pytest.raises(InputError, match=r"^reinforcement: got 1\.0; allowed: a finite number >= 0 and < 1\.$"):
+    with pytest.raises(
+        InputError, match=r"^reinforcement: got 1\.0; allowed: a finite number >= 0 and < 1\.$"
+    ):
         AMP(reinforcement=1.0)

@@ -21,8 +21,14 @@ from physlearn.models import (
     Threshold,
 )
 from physlearn.results import Status
-from physlearn.solvers import belief_propagation, messages
-from physlearn.solvers import BeliefPropagation, Enumeration, ReinforcedBP, solve
+from physlearn.solvers import (
+    BeliefPropagation,
+    Enumeration,
+    ReinforcedBP,
+    belief_propagation,
+    messages,
+    solve,
+)
 
 EXACT = BeliefPropagation(messages="exact", tolerance=1e-12)
 
@@ -112,7 +118,7 @@ def plain_messages(instance, table, n_sweeps):
                 up, down = ((weight / each[:, i])[W[:, i] == w].sum() for w in (1, -1))
                 new[mu, i] = math.log(up / down) / 2
         phi = sum(logs) + sum(math.log(2 * math.cosh(x)) for x in h)
-        for (mu, i), value in u.items():
+        for (_, i), value in u.items():
             mean = math.tanh(h[i] - value)
             phi -= math.log(2 * math.cosh(value)) + math.log((1 + mean * math.tanh(value)) / 2)
         u = new
@@ -121,7 +127,12 @@ def plain_messages(instance, table, n_sweeps):
 
 @pytest.mark.parametrize(
     "model",
-    [Perceptron(0.4), Perceptron(0.25, margin=0.4), SymmetricPerceptron(0.4), ALL_MODELS["labelled window, teacher"]],
+    [
+        Perceptron(0.4),
+        Perceptron(0.25, margin=0.4),
+        SymmetricPerceptron(0.4),
+        ALL_MODELS["labelled window, teacher"],
+    ],
     ids=str,
 )
 def test_exact_messages_are_full_sums(model):
@@ -171,7 +182,10 @@ def test_the_free_entropy_is_stationary():
     instance = Perceptron(0.5).sample(101, 1)
     reference, step = np.random.default_rng(1).choice([-1, 1], size=101), 1e-4
     for solver in (BeliefPropagation(tolerance=1e-13), BeliefPropagation(messages="exact", tolerance=1e-13)):
-        at = {shift: solve(Tethered(instance, reference, 0.3 + shift), solver, 1) for shift in (-step, 0.0, step)}
+        at = {
+            shift: solve(Tethered(instance, reference, 0.3 + shift), solver, 1)
+            for shift in (-step, 0.0, step)
+        }
         slope = (at[step].free_entropy - at[-step].free_entropy) / (2 * step)
         # Gaussian messages leave out that a field changes the others' variances: stationary only to O(1/N).
         allowed = 1e-7 if solver.messages == "exact" else 2e-3
@@ -193,7 +207,9 @@ def local_entropy(seed, distance=0.2):
     found = {}
 
     def excess(field):
-        found[field] = solve(Tethered(instance, instance.teacher, field), BeliefPropagation(tolerance=1e-6), 1)
+        found[field] = solve(
+            Tethered(instance, instance.teacher, field), BeliefPropagation(tolerance=1e-6), 1
+        )
         return found[field].distance - distance
 
     result = found[brentq(excess, 0.2, 0.8, xtol=1e-4)]
@@ -264,7 +280,9 @@ def test_reinforcement_finds_solutions():
         result = solve(instance, solver, 1)
         assert result.status is Status.SOLVED, (instance, result)
         assert result.energy == 0
-        np.testing.assert_allclose(result.trace.reinforcement, 1 - (1 - solver.rate) ** np.arange(len(result.trace)))
+        np.testing.assert_allclose(
+            result.trace.reinforcement, 1 - (1 - solver.rate) ** np.arange(len(result.trace))
+        )
 
 
 @pytest.mark.validation

@@ -47,7 +47,11 @@ def test_infinite_coupling_is_reinforcement():
 def fixed_point(instance, coupling, n_replicas):
     """Where a single step of the protocol ends, its records, and the free entropy of all replicas and the centre."""
     solver = FocusingBP(
-        FreeScoping((coupling,), (n_replicas,)), messages="exact", tolerance=1e-13, n_iterations=500, stop=False
+        FreeScoping((coupling,), (n_replicas,)),
+        messages="exact",
+        tolerance=1e-13,
+        n_iterations=500,
+        stop=False,
     )
     result = solve(instance, solver, 1)
     assert result.trace.converged[0] == 1
@@ -155,7 +159,10 @@ def test_recipes_of_reinforcement():
     [
         (lambda: Scoping(1.5, (0.1, 0.2)), r"n_replicas: got 1\.5; allowed: a finite number >= 2"),
         (lambda: FreeScoping((0.1,), (1.0,)), r"n_replicas: got 1\.0; allowed: a finite number >= 2"),
-        (lambda: Scoping(3, (0.2, 0.1)), r"couplings: got \(0\.2, 0\.1\); allowed: schedules that never decrease"),
+        (
+            lambda: Scoping(3, (0.2, 0.1)),
+            r"couplings: got \(0\.2, 0\.1\); allowed: schedules that never decrease",
+        ),
         (lambda: StandardReinforcement((0.5, 0.4)), r"rates: got .*; allowed: schedules that never decrease"),
         (lambda: StandardReinforcement((1.0,)), r"rates: got 1\.0; allowed: a finite number >= 0 and < 1"),
         (lambda: PseudoReinforcement(0.5), r"rates: got 0\.5; allowed: a sequence of numbers"),

@@ -29,7 +29,9 @@ def sweep(X, messages, field, bounds, *, n_hidden=1, kept=0.0, slices=1, functio
     ends = [n_blocks * k // slices for k in range(slices + 1)]
     largest = np.abs(X).max(axis=1).astype(np.float64)
     for first, last in itertools.pairwise(ends):
-        function(X, largest, n_hidden, messages, field, np.array(bounds), 1.0, kept, totals, changes, first, last)
+        function(
+            X, largest, n_hidden, messages, field, np.array(bounds), 1.0, kept, totals, changes, first, last
+        )
     return messages, totals, changes
 
 
@@ -73,7 +75,7 @@ def test_window_messages_are_ratios_of_differences(N, scale, half_width):
 @pytest.mark.parametrize("noise", [0.0, 1e-9, 0.03, 2.0])
 def test_the_expansion_is_the_function(noise):
     """Edge by edge, where one expansion does and where each argument is computed by itself."""
-    X, messages, field = problem(1, 400, 0.7)
+    X, _, field = problem(1, 400, 0.7)
     mean, variance = np.tanh(field), 1 / np.cosh(field) ** 2
     row, new, series = X[0], np.empty((2, 400)), np.empty((2, 12))
     for centre in (-60.0, -9.0, 0.0, 25.0, 120.0):
@@ -81,7 +83,9 @@ def test_the_expansion_is_the_function(noise):
         expanded = kernels.edges(*arguments, 1.0, noise, 1.0, series, new[0])
         total = variance.sum() - variance
         tails = [
-            np.logaddexp(log_ndtr((centre - row * mean + s * row - 3) / np.sqrt(total)), np.log(noise or 1e-320))
+            np.logaddexp(
+                log_ndtr((centre - row * mean + s * row - 3) / np.sqrt(total)), np.log(noise or 1e-320)
+            )
             for s in (1, -1)
         ]
         np.testing.assert_allclose(new[0], (tails[0] - tails[1]) / 2, rtol=1e-8, atol=1e-12)
@@ -134,7 +138,9 @@ def test_damping_keeps_some_of_the_old_messages():
     np.testing.assert_array_equal(change, same)
 
 
-@pytest.mark.parametrize(("N", "n_hidden", "bounds"), [(70, 1, (0.0, INF)), (9, 3, (0.0, INF)), (40, 1, (-5.0, 5.0))])
+@pytest.mark.parametrize(
+    ("N", "n_hidden", "bounds"), [(70, 1, (0.0, INF)), (9, 3, (0.0, INF)), (40, 1, (-5.0, 5.0))]
+)
 def test_gaussian_sweep_equals_its_source_bit_for_bit(N, n_hidden, bounds):
     X, messages, field = problem(3, N, 0.5, n_hidden=n_hidden)
     compiled = sweep(X, messages, field, bounds, n_hidden=n_hidden)
