@@ -16,6 +16,7 @@ from physlearn.models import (
     Teacher,
     Window,
 )
+from physlearn.models.protocols import PseudoReinforcement, Scoping
 from physlearn.quadrature import G_over_H, G_over_H_excess, H, log_H
 from physlearn.solvers import (
     AMP,
@@ -24,9 +25,7 @@ from physlearn.solvers import (
     FocusingBP,
     MaxSum,
     Metropolis,
-    PseudoReinforcement,
     ReinforcedBP,
-    Scoping,
     SimulatedAnnealing,
 )
 

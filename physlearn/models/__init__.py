@@ -5,20 +5,32 @@ from physlearn.models.channels import Channel, Majority, Threshold, Window
 from physlearn.models.committee import Committee
 from physlearn.models.perceptron import Perceptron, SymmetricPerceptron
 from physlearn.models.priors import Binary, Prior, Spherical
+from physlearn.models.protocols import (
+    FreeScoping,
+    Protocol,
+    PseudoReinforcement,
+    Scoping,
+    StandardReinforcement,
+)
 from physlearn.models.wrappers import Replicated, Tethered
 
 __all__ = [
     "Binary",
     "Channel",
     "Committee",
+    "FreeScoping",
     "GeneralizedLinear",
     "Instance",
     "Majority",
     "Model",
     "Perceptron",
     "Prior",
+    "Protocol",
+    "PseudoReinforcement",
     "Replicated",
+    "Scoping",
     "Spherical",
+    "StandardReinforcement",
     "Storage",
     "SymmetricPerceptron",
     "Teacher",

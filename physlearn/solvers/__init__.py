@@ -3,13 +3,7 @@
 from physlearn.solvers.base import Solver, State, solve
 from physlearn.solvers.belief_propagation import BeliefPropagation, BeliefPropagationResult, ReinforcedBP
 from physlearn.solvers.enumeration import Enumeration, EnumerationResult
-from physlearn.solvers.focusing import (
-    FocusingBP,
-    FreeScoping,
-    PseudoReinforcement,
-    Scoping,
-    StandardReinforcement,
-)
+from physlearn.solvers.focusing import FocusingBP
 from physlearn.solvers.max_sum import MaxSum
 from physlearn.solvers.message_passing import AMP
 from physlearn.solvers.monte_carlo import Metropolis, SimulatedAnnealing
@@ -22,15 +16,11 @@ __all__ = [
     "Enumeration",
     "EnumerationResult",
     "FocusingBP",
-    "FreeScoping",
     "MaxSum",
     "Metropolis",
-    "PseudoReinforcement",
     "ReinforcedBP",
-    "Scoping",
     "SimulatedAnnealing",
     "Solver",
-    "StandardReinforcement",
     "State",
     "solve",
     "solve_task",

@@ -14,12 +14,12 @@ from scipy import special as scipy_special
 from physlearn.kernels import special
 from physlearn.kernels.threads import one_thread
 from physlearn.models import Perceptron, SymmetricPerceptron
+from physlearn.models.protocols import StandardReinforcement
 from physlearn.models.schedules import linear
 from physlearn.solvers import (
     BeliefPropagation,
     FocusingBP,
     ReinforcedBP,
-    StandardReinforcement,
     messages,
     solve,
 )

@@ -8,14 +8,11 @@ import pytest
 
 from physlearn.inputs import InputError
 from physlearn.models import Committee, Perceptron
+from physlearn.models.protocols import FreeScoping, PseudoReinforcement, Scoping, StandardReinforcement
 from physlearn.models.schedules import linear
 from physlearn.results import Status
 from physlearn.solvers import (
     FocusingBP,
-    FreeScoping,
-    PseudoReinforcement,
-    Scoping,
-    StandardReinforcement,
     focusing,
     messages,
     solve,

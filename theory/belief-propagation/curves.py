@@ -7,10 +7,10 @@ import numpy as np
 import xarray
 
 from physlearn import BeliefPropagation, FocusingBP, Perceptron, curve, replica_symmetric, solve
+from physlearn.models import Scoping
 from physlearn.models.schedules import linear
 from physlearn.plotting import phase_diagram
 from physlearn.scan.variables import annotate
-from physlearn.solvers import Scoping
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--out", type=Path, default=Path(__file__).parent)
