@@ -16,7 +16,7 @@ from physlearn.solvers.base import State
 # The least variance of a sum of +-1 or normal terms that is taken for Gaussian: that of a single uncertain weight.
 FLOOR = 1.0
 # Below this number of messages a thread costs more than it saves.
-_WORTH_A_THREAD = 100_000
+_WORTH_A_THREAD = 300_000
 _TINY = 1e-30
 
 

@@ -5,7 +5,8 @@ import pytest
 from scipy.stats import norm
 
 from physlearn.inputs import InputError
-from physlearn.models import Committee, Perceptron, Spherical, Teacher, Tethered
+from physlearn.meanfield import committee_state_evolution, state_evolution
+from physlearn.models import Committee, Perceptron, Spherical, Storage, Teacher, Tethered
 from physlearn.results import Status
 from physlearn.solvers import AMP, BeliefPropagation, solve
 
@@ -107,6 +108,39 @@ def test_reinforcement_finds_solutions():
         assert result.energy == 0
     stuck = solve(Perceptron(1.4).sample(101, 1), AMP(reinforcement=1e-2, n_iterations=50), 1)
     assert stuck.status is Status.COMPLETED
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        Committee(0.5, tree=True),
+        Committee(0.5, n_hidden=5, tree=True),
+        Committee(0.8, tree=True, rule=Teacher()),
+    ],
+    ids=str,
+)
+def test_trajectory_of_a_tree_is_state_evolution(model):
+    """Each of ten sweeps of ten instances: Student's t at a false alarm of 1e-4, and 10/N for the finite size."""
+    N, n = 3003 if model.n_hidden == 3 else 3005, 10
+    theory = committee_state_evolution(model, n)
+    traces = [
+        solve(model.sample(N, seed), AMP(n_iterations=n, tolerance=1e-15), 1).trace for seed in range(10)
+    ]
+    for name in theory.observables:
+        samples = np.array([getattr(trace, name) for trace in traces])
+        error = samples.std(axis=0, ddof=1) / np.sqrt(10)
+        assert (np.abs(samples.mean(axis=0) - getattr(theory, name)[1:]) <= 6.6 * error + 10 / N).all()
+
+
+def test_one_unit_evolves_as_a_perceptron():
+    for rule in (Storage(), Teacher()):
+        one = committee_state_evolution(Committee(0.6, n_hidden=1, tree=True, rule=rule), 8)
+        perceptron = state_evolution(Perceptron(0.6, rule=rule), 8)
+        np.testing.assert_allclose(one.overlap, perceptron.overlap, atol=1e-6)
+    with pytest.raises(
+        InputError, match=r"^model: got .*; allowed: Committee\(alpha, tree=True\) with binary weights\.$"
+    ):
+        committee_state_evolution(Committee(0.5), 3)
 
 
 @pytest.mark.validation

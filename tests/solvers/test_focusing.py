@@ -139,6 +139,13 @@ def test_committee_of_five_is_solved():
     assert solve(instance, solver, 1).status is Status.SOLVED
 
 
+@pytest.mark.validation
+def test_committee_of_seven_large_units_is_solved():
+    instance = Committee(0.2, n_hidden=7).sample(7007, 1)
+    solver = FocusingBP(damping=0.8, n_iterations=30, local_entropy=False)
+    assert solve(instance, solver, 1).status is Status.SOLVED
+
+
 def test_recipes_of_reinforcement():
     (coupling, n_replicas), *_ = StandardReinforcement((0.75,)).steps
     assert (coupling, n_replicas) == (math.inf, 4.0)
