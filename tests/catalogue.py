@@ -17,16 +17,21 @@ from physlearn.models import (
     Window,
 )
 from physlearn.models.energies import CrossEntropy, Linear
+from physlearn.models.protocols import PseudoReinforcement, Scoping
 from physlearn.quadrature import G_over_H, G_over_H_excess, H, log_H
 from physlearn.solvers import (
     AMP,
     BPI,
     SBPI,
+    BeliefPropagation,
     ClippedPerceptron,
     Enumeration,
+    FocusingBP,
+    MaxSum,
     Metropolis,
     ParallelTempering,
     PerceptronRule,
+    ReinforcedBP,
     RejectionFree,
     ReplicatedAnnealing,
     ReplicatedSGD,
@@ -163,7 +168,15 @@ ALL_MODELS = {
 
 ALL_SOLVERS = {
     "AMP": AMP(n_iterations=30),
+    "AMP, reinforced": AMP(n_iterations=30, reinforcement=0.01, start=0.1),
     "AMP, damped": AMP(n_iterations=30, damping=0.5),
+    "BeliefPropagation": BeliefPropagation(n_iterations=30),
+    "BeliefPropagation, exact": BeliefPropagation(messages="exact", n_iterations=30, damping=0.3, start=0.2),
+    "ReinforcedBP": ReinforcedBP(rate=0.01, n_iterations=60),
+    "ReinforcedBP, exact": ReinforcedBP(messages="exact", version="probability", rate=0.01, n_iterations=60),
+    "FocusingBP": FocusingBP(Scoping(5, (0.1, 0.4, 0.8, 1.2)), n_iterations=12),
+    "FocusingBP, exact": FocusingBP(PseudoReinforcement((0.1, 0.5, 0.9)), messages="exact", n_iterations=12),
+    "MaxSum": MaxSum(n_iterations=40),
     "Enumeration": Enumeration(),
     "Metropolis": Metropolis(beta=0.8, n_sweeps=150, sweeps_per_record=7),
     "Metropolis, linear": Metropolis(beta=0.8, n_sweeps=80, sweeps_per_record=7, energy=Linear()),

@@ -6,6 +6,13 @@ from physlearn.models.committee import Committee
 from physlearn.models.energies import CrossEntropy, Energy, Errors, Linear
 from physlearn.models.perceptron import Perceptron, SymmetricPerceptron
 from physlearn.models.priors import Binary, Prior, Spherical
+from physlearn.models.protocols import (
+    FreeScoping,
+    Protocol,
+    PseudoReinforcement,
+    Scoping,
+    StandardReinforcement,
+)
 from physlearn.models.wrappers import Replicated, Tethered
 
 __all__ = [
@@ -15,6 +22,7 @@ __all__ = [
     "CrossEntropy",
     "Energy",
     "Errors",
+    "FreeScoping",
     "GeneralizedLinear",
     "Instance",
     "Linear",
@@ -22,8 +30,12 @@ __all__ = [
     "Model",
     "Perceptron",
     "Prior",
+    "Protocol",
+    "PseudoReinforcement",
     "Replicated",
+    "Scoping",
     "Spherical",
+    "StandardReinforcement",
     "Storage",
     "SymmetricPerceptron",
     "Teacher",

@@ -1,8 +1,11 @@
 """The finite-N road: enumeration, Monte Carlo, message passing, on-line rules, replicated descent."""
 
 from physlearn.solvers.base import Solver, State, solve
+from physlearn.solvers.belief_propagation import BeliefPropagation, BeliefPropagationResult, ReinforcedBP
 from physlearn.solvers.enumeration import Enumeration, EnumerationResult
+from physlearn.solvers.focusing import FocusingBP
 from physlearn.solvers.gradient import ReplicatedSGD
+from physlearn.solvers.max_sum import MaxSum
 from physlearn.solvers.message_passing import AMP
 from physlearn.solvers.monte_carlo import Metropolis, ReplicatedAnnealing, SimulatedAnnealing, attraction
 from physlearn.solvers.online import BPI, SBPI, ClippedPerceptron, PerceptronRule
@@ -18,12 +21,17 @@ __all__ = [
     "AMP",
     "BPI",
     "SBPI",
+    "BeliefPropagation",
+    "BeliefPropagationResult",
     "ClippedPerceptron",
     "Enumeration",
     "EnumerationResult",
+    "FocusingBP",
+    "MaxSum",
     "Metropolis",
     "ParallelTempering",
     "PerceptronRule",
+    "ReinforcedBP",
     "RejectionFree",
     "ReplicatedAnnealing",
     "ReplicatedSGD",

@@ -7,10 +7,11 @@ import numpy as np
 
 from physlearn.inputs import integer, keep, number
 from physlearn.kernels.patterns import packed_products, sums_of_columns, sums_of_rows
-from physlearn.models import Channel, Instance, Model, Prior
+from physlearn.models import Channel, Committee, Instance, Model, Prior
 from physlearn.models.base import normalised_overlap
 from physlearn.results import Status
 from physlearn.solvers.base import Solver, State
+from physlearn.solvers.messages import teacher_overlap
 
 
 @dataclass
@@ -23,10 +24,12 @@ class AMPState(State):
         Posterior mean a and variance v of each weight, and the field B that gave them.
     precision : ndarray, shape (N,) or ()
         The precision A that goes with the field, the multiplier that holds the norm included.
-    gradient, cavity_mean : ndarray, shape (P,)
+    gradient, cavity_mean : ndarray, shape (P,), of committees (P, K)
         Output function g, and the mean omega of each pattern's field in its own absence.
-    cavity_variance : ndarray, shape (P,) or ()
+    cavity_variance : ndarray, shape (P,) or (), of committees (P, K) or (K,)
         The variance V of that field.
+    pull : ndarray, shape (N,) or ()
+        What the reinforcement has added to the field.
     draw : ndarray, shape (N,)
         Weights from the prior, deployed where the posterior says nothing at all.
     residual : float
@@ -41,6 +44,7 @@ class AMPState(State):
     cavity_mean: np.ndarray
     cavity_variance: np.ndarray
     draw: np.ndarray
+    pull: np.ndarray
     residual: float = np.inf
     diverged: bool = False
     n_sweeps: int = 0
@@ -49,6 +53,9 @@ class AMPState(State):
 @dataclass(frozen=True)
 class AMP(Solver):
     r"""Approximate message passing for any prior and channel, with a teacher (Bayes-optimal) or for storage.
+
+    For binary weights and hard constraints it is also known as the equations of Thouless, Anderson and Palmer (TAP),
+    the term with A a being Onsager's reaction.
 
     A sweep takes posterior means a and variances v of the weights to
 
@@ -60,11 +67,16 @@ class AMP(Solver):
         B_i = \tfrac1{\sqrt N} \sum_\mu \xi_{\mu i} g_\mu + A_i a_i, \quad
         a_i, v_i = \text{mean, variance of } P_0(w) e^{-A_i w^2/2 + B_i w}
 
-    from the prior's own mean and variance and g = 0: the uninformed start, which state evolution follows from
-    zero overlap. A norm that is constrained adds to A the multiplier at which the sum of a^2 + v is N.
+    (and the instance's external field added to B) from the prior's own mean and variance and g = 0: the uninformed
+    start, which state evolution follows from zero overlap. A norm that is constrained adds to A the multiplier at which
+    the sum of a^2 + v is N.
 
     The channel sees V as 1/N or more: below that, less than a single weight is uncertain, and the field of a
     pattern is no longer Gaussian (otherwise a perfectly recovered teacher is lost again in the next sweep).
+    Each unit of a committee has fields, V and g of its own, with N/K in place of N. With `reinforcement` rho > 0 the
+    field is drawn to what it was, B^{t+1} += rho_t B^t, rho_t = 1 - (1 - rho)^t, until the weights violate no
+    constraint.
+
     The fixed points don't depend on the damping. The instance keeps the patterns' bits, P N/4 bytes.
 
     Parameters
@@ -76,11 +88,17 @@ class AMP(Solver):
     damping : float
         Fraction of the old a and v, and of the old g in the reaction term, that is kept: 0 <= damping < 1.
         Without it some instances oscillate at finite N.
+    reinforcement : float
+        Rate rho, 0 <= rho < 1.
+    start : float
+        Standard deviation of random fields B that the first means are computed from. Units of a committee that share
+        their inputs stay alike without it.
 
     Notes
     -----
     The status tells of the fixed point: CONVERGED, NOT_CONVERGED or DIVERGED, and never SOLVED; whether the
-    weights deployed (sign a, for binary ones) violate a constraint is the observable ``solved``. Where the
+    weights deployed (sign a, for binary ones) violate a constraint is the observable ``solved``. With reinforcement it
+    is SOLVED, or COMPLETED where the sweeps ran out. Where the
     channel doesn't tell w from -w (symmetric perceptron) a = 0 is the fixed point; the weights are then
     arbitrary.
 
@@ -88,7 +106,9 @@ class AMP(Solver):
     ``residual``. Observables of the result are ``overlap`` and ``residual``, ``free_entropy`` (phi per
     weight, of Bethe and Peierls; meaningful at a fixed point; for hard constraints the entropy of the
     solutions, zero where a binary teacher is perfectly recovered) and, where there is a teacher,
-    ``generalization_error_bayes`` (of the means) and ``generalization_error_amp`` (of the weights deployed).
+    ``generalization_error_bayes`` (of the means) and ``generalization_error_amp`` (of the weights deployed), but for
+    committees. In an external field there is also ``entropy``, the free entropy without the field's own part, and where
+    the instance is `Tethered`, ``tether_overlap`` and ``distance``.
 
     References
     ----------
@@ -96,10 +116,13 @@ class AMP(Solver):
     """
 
     state_type = AMPState
+    takes_external = True
 
     n_iterations: int = 500
     tolerance: float = 1e-7
     damping: float = 0.0
+    reinforcement: float = 0.0
+    start: float = 0.0
 
     def __post_init__(self) -> None:
         keep(
@@ -107,45 +130,60 @@ class AMP(Solver):
             n_iterations=integer("n_iterations", self.n_iterations, at_least=0),
             tolerance=number("tolerance", self.tolerance, above=0),
             damping=number("damping", self.damping, at_least=0, below=1),
+            reinforcement=number("reinforcement", self.reinforcement, at_least=0, below=1),
+            start=number("start", self.start, at_least=0),
         )
 
     def supports(self, model: Model) -> str | None:
-        if not model.is_single:
-            return f"AMP treats single perceptrons, which {type(model).__name__} is not."
-        if isinstance(model.prior, Prior) and isinstance(model.channel, Channel):
-            return None
-        return f"AMP needs a model with a Prior and a Channel; {type(model).__name__} has none."
+        if not (model.is_single or isinstance(model, Committee)):
+            return f"AMP treats perceptrons and committees, which {type(model).__name__} is not."
+        if not (isinstance(model.prior, Prior) and isinstance(model.channel, Channel)):
+            return f"AMP needs a model with a Prior and a Channel; {type(model).__name__} has none."
+        if self.reinforcement and model.energy_refusal:
+            return f"AMP with reinforcement seeks zeros of the energy: {model.energy_refusal}"
+        return None
 
     def init(self, instance: Instance, rng: np.random.Generator) -> AMPState:
-        prior, N, P = instance.model.prior, instance.N, instance.P
-        field, precision = np.zeros(N), np.zeros(())
+        prior, N, P, K = instance.model.prior, instance.N, instance.P, instance.model.n_hidden
+        draw = instance.model.draw(N, rng)
+        field, precision = np.zeros(N), np.zeros(() if K == 1 else N)
+        if self.start:
+            field = self.start * rng.standard_normal(N)
         if prior.norm == "constrained":
-            precision = _precision_at_norm(prior, field, precision, np.ones(()))
+            precision = _precision_at_norm(prior, field, precision, np.ones(precision.shape), K)
+        per_pattern = (P,) if K == 1 else (P, K)
         return AMPState(
             instance.fingerprint,
             mean=prior.mean(field, precision) * np.ones(N),
             variance=prior.variance(field, precision) * np.ones(N),
             field=field,
             precision=precision,
-            gradient=np.zeros(P),
-            cavity_mean=np.zeros(P),
-            cavity_variance=np.ones(()),
-            draw=prior.sample(N, rng),
+            gradient=np.zeros(per_pattern),
+            cavity_mean=np.zeros(per_pattern),
+            cavity_variance=np.ones(() if K == 1 else K),
+            draw=draw,
+            pull=np.zeros(()),
         )
 
     def sweep(self, instance: Instance, state: AMPState, rng: np.random.Generator) -> AMPState:
-        prior, channel = instance.model.prior, instance.model.channel
+        prior, channel, K = instance.model.prior, instance.model.channel, instance.model.n_hidden
         kept = self.damping
         with np.errstate(all="ignore"):
             projection, spread = _onto_patterns(instance, state.mean, state.variance)
             cavity_mean = projection - spread * state.gradient
-            cavity_variance = np.maximum(spread, 1 / instance.N)
+            cavity_variance = np.maximum(spread, K / instance.N)
             gradient = channel.gradient(instance.labels, cavity_mean, cavity_variance)
-            curvature = channel.curvature(instance.labels, cavity_mean, cavity_variance) * np.ones(instance.P)
-            projection, precision = _onto_weights(instance, gradient, -curvature)
+            curvature = channel.curvature(instance.labels, cavity_mean, cavity_variance)
+            projection, precision = _onto_weights(instance, gradient, -curvature * np.ones(gradient.shape))
             field = projection + precision * state.mean
+            if instance.external is not None:
+                field = field + instance.external
+            if self.reinforcement:
+                strength = -np.expm1(state.n_sweeps * np.log1p(-self.reinforcement))
+                state.pull = strength * state.field
+                field = field + state.pull
             if prior.norm == "constrained":
-                precision = _precision_at_norm(prior, field, precision, state.precision)
+                precision = _precision_at_norm(prior, field, precision, state.precision, K)
             mean, variance = (
                 prior.mean(field, precision),
                 prior.variance(field, precision) * np.ones(instance.N),
@@ -165,6 +203,10 @@ class AMP(Solver):
     def status(self, instance: Instance, state: AMPState) -> Status | None:
         if state.diverged:
             return Status.DIVERGED
+        if self.reinforcement:
+            if instance.model.energy(instance, self.weights(instance, state)) == 0:
+                return Status.SOLVED
+            return Status.COMPLETED if state.n_sweeps >= self.n_iterations else None
         if state.residual < self.tolerance:
             return Status.CONVERGED
         return Status.NOT_CONVERGED if state.n_sweeps >= self.n_iterations else None
@@ -172,30 +214,48 @@ class AMP(Solver):
     def record(self, instance: Instance, state: AMPState) -> dict[str, float]:
         records = {"overlap": float(np.mean(np.square(state.mean))), "residual": state.residual}
         if instance.teacher is not None:
-            records["teacher_overlap"] = float(state.mean @ instance.teacher.astype(np.float64)) / instance.N
+            records["teacher_overlap"] = teacher_overlap(instance, state.mean)
         return records
 
     def weights(self, instance: Instance, state: AMPState) -> np.ndarray:
-        weights = instance.model.prior.estimate(state.mean)
+        prior, K = instance.model.prior, instance.model.n_hidden
+        weights = np.concatenate([prior.estimate(unit) for unit in state.mean.reshape(K, -1)])
         return weights if weights.any() else state.draw
 
     def observables(self, instance: Instance, state: AMPState) -> dict[str, Any]:
+        phi = _free_entropy(instance, state)
         observables = {
             "overlap": float(np.mean(np.square(state.mean))),
             "residual": state.residual,
-            "free_entropy": _free_entropy(instance, state),
+            "free_entropy": phi,
         }
-        if instance.teacher is not None and instance.model.teacher_channel is not None:
+        if (
+            instance.teacher is not None
+            and instance.model.teacher_channel is not None
+            and not _is_committee(instance)
+        ):
             for name, vector in (("bayes", state.mean), ("amp", self.weights(instance, state))):
                 error = instance.model.generalization_error(normalised_overlap(vector, instance.teacher))
                 observables[f"generalization_error_{name}"] = error
+        if instance.external is not None:
+            observables["entropy"] = phi - float(instance.external @ state.mean) / instance.N
+        reference = getattr(instance, "reference", None)
+        if reference is not None:
+            overlap = float(reference.astype(np.float64) @ state.mean) / instance.N
+            observables |= {"tether_overlap": overlap, "distance": (1 - overlap) / 2}
         return observables
+
+
+def _is_committee(instance: Instance) -> bool:
+    return instance.model.n_hidden > 1
 
 
 def _onto_patterns(
     instance: Instance, mean: np.ndarray, variance: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Sums over the weights: of xi a/sqrt N, and of xi^2 v/N (one number for +-1 patterns)."""
+    """Sums over the weights of a unit: of xi a/sqrt D, and of xi^2 v/D (one number for +-1 patterns), D = N/K."""
+    if _is_committee(instance):
+        return _onto_patterns_of_units(instance, mean, variance)
     patterns, N = instance.patterns, instance.N
     if patterns.dtype == np.int8:
         return packed_products(instance.packed[0], mean) / np.sqrt(N), np.mean(variance)
@@ -203,10 +263,32 @@ def _onto_patterns(
     return sums / np.sqrt(N), squares / N
 
 
+def _onto_patterns_of_units(
+    instance: Instance, mean: np.ndarray, variance: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The same for each unit, with those inputs of a tree that are not the unit's left out: (P, K); (P, K) or (K,)."""
+    patterns, P, K = instance.patterns, instance.P, instance.model.n_hidden
+    D = instance.N // K
+    sums, squares = np.empty((P, K)), np.empty((P, K))
+    for k in range(K):
+        own = _inputs_of(instance, k)
+        a, v = np.zeros((2, instance.n_inputs))
+        a[own], v[own] = mean[k * D : (k + 1) * D], variance[k * D : (k + 1) * D]
+        if patterns.dtype == np.int8:
+            sums[:, k] = packed_products(instance.packed[0], a)
+        else:
+            sums[:, k], squares[:, k] = sums_of_rows(patterns, a, v)
+    if patterns.dtype == np.int8:
+        return sums / np.sqrt(D), variance.reshape(K, D).mean(axis=1)
+    return sums / np.sqrt(D), squares / D
+
+
 def _onto_weights(
     instance: Instance, gradient: np.ndarray, weight: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Sums over the patterns: of xi g/sqrt N, and of xi^2 weight/N (one number for +-1 patterns)."""
+    """Sums over the patterns: of xi g/sqrt D, and of xi^2 weight/D (one number a unit for +-1 patterns), D = N/K."""
+    if _is_committee(instance):
+        return _onto_weights_of_units(instance, gradient, weight)
     patterns, N = instance.patterns, instance.N
     if patterns.dtype == np.int8:
         return packed_products(instance.packed[1], gradient) / np.sqrt(N), np.sum(weight) / N
@@ -214,10 +296,36 @@ def _onto_weights(
     return sums / np.sqrt(N), squares / N
 
 
+def _onto_weights_of_units(
+    instance: Instance, gradient: np.ndarray, weight: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The same for the weights of all units, each (N,)."""
+    N, K = instance.N, instance.model.n_hidden
+    D = N // K
+    sums, squares = np.empty((2, K, D))
+    for k in range(K):
+        own, g, c = _inputs_of(instance, k), gradient[:, k].copy(), weight[:, k].copy()
+        if instance.patterns.dtype == np.int8:
+            sums[k], squares[k] = packed_products(instance.packed[1], g)[own], c.sum()
+        else:
+            sums[k], squares[k] = (total[own] for total in sums_of_columns(instance.patterns, g, c))
+    return sums.ravel() / np.sqrt(D), squares.ravel() / D
+
+
+def _inputs_of(instance: Instance, k: int) -> slice:
+    """The inputs of unit k."""
+    D = instance.N // instance.model.n_hidden
+    return slice(None) if instance.n_inputs == D else slice(k * D, (k + 1) * D)
+
+
 def _precision_at_norm(
-    prior: Prior, field: np.ndarray, precision: np.ndarray, start: np.ndarray
+    prior: Prior, field: np.ndarray, precision: np.ndarray, start: np.ndarray, n_units: int = 1
 ) -> np.ndarray:
-    """`precision` plus the multiplier at which the mean of a^2 + v is one, sought from `start`; NaN without one."""
+    """`precision` plus the multiplier of each unit at which its mean of a^2 + v is one; NaN without one."""
+    if n_units > 1:
+        parts = [np.split(item, n_units) for item in (field, precision, start)]
+        found = [_precision_at_norm(prior, *part) for part in zip(*parts, strict=True)]
+        return np.concatenate([each * np.ones(field.size // n_units) for each in found])
     from scipy.optimize import brentq
 
     above_least = precision - np.min(precision)
@@ -247,15 +355,19 @@ def _free_entropy(instance: Instance, state: AMPState) -> float:
         N\phi &= \sum_\mu \Big[\log Z_{out} + \frac{(z_\mu - \omega_\mu)^2}{2 V_\mu}\Big] \\
         &+ \sum_i \Big[\log Z_{in} - B_i a_i + \tfrac12 A_i (a_i^2 + v_i)\Big],
         \quad z_\mu = \tfrac1{\sqrt N}\sum_i \xi_{\mu i} a_i
+
+    An external field and a pull are part of Z_in, not of the B a that is taken off.
     """
     mean, variance, field, precision = state.mean, state.variance, state.field, state.precision
-    floor = 1 / instance.N
+    floor = instance.model.n_hidden / instance.N
+    own = field - state.pull if instance.external is None else field - state.pull - instance.external
     with np.errstate(all="ignore"):
         projection, spread = _onto_patterns(instance, mean, variance)
         # Where `sweep` kept V from vanishing, the entropy is that at the true one; 1e-20, lest zero divide zero.
         V = np.where(state.cavity_variance > floor, state.cavity_variance, np.clip(spread, 1e-20, floor))
         of_patterns = instance.model.channel.log_partition(instance.labels, state.cavity_mean, V)
-        of_patterns = of_patterns + np.square(projection - state.cavity_mean) / (2 * V)
-        of_weights = instance.model.prior.log_partition(field, precision) - field * mean
+        reaction = np.square(projection - state.cavity_mean) / (2 * V)
+        of_patterns = of_patterns + (reaction.sum(axis=-1) if _is_committee(instance) else reaction)
+        of_weights = instance.model.prior.log_partition(field, precision) - own * mean
         of_weights = of_weights + precision * (np.square(mean) + variance) / 2
         return float(np.sum(of_patterns) + np.sum(of_weights)) / instance.N

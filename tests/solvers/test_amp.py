@@ -91,7 +91,7 @@ def test_teacher_is_recovered_beyond_the_spinodal_and_kept(patterns):
 )
 def test_trajectory_is_state_evolution(model):
     """Sweep by sweep; the allowance of 10/N is for the bias of a finite size."""
-    N, n_iterations = 5001 if model.patterns == "binary" else 1001, 8
+    N, n_iterations = 5001 if model.patterns == "binary" else 1001, 10
     theory = meanfield.state_evolution(model, n_iterations)
     traces = [result.trace for result in runs(model, N, 10, AMP(n_iterations=n_iterations))]
     names = ("overlap", "teacher_overlap") if model.teacher_channel else ("overlap",)

@@ -1,0 +1,128 @@
+"""Max-sum: belief propagation at zero temperature."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from physlearn.inputs import integer, keep, number
+from physlearn.kernels.belief_propagation import ROWS
+from physlearn.kernels.max_sum import sweep_max_sum
+from physlearn.kernels.threads import in_slices
+from physlearn.models import Instance, Model
+from physlearn.models.base import integer_bounds
+from physlearn.results import Status
+from physlearn.solvers.base import Solver
+from physlearn.solvers.messages import MessagesState, interval, refusal, signs, start
+
+# Below this number of messages a thread costs more than it saves.
+_WORTH_A_THREAD = 10_000
+
+
+@dataclass
+class MaxSumState(MessagesState):
+    """What the next sweep of `MaxSum` needs: messages and fields in units of the temperature."""
+
+
+@dataclass(frozen=True)
+class MaxSum(Solver):
+    r"""Max-sum on the weights of a binary perceptron: the configurations of lowest energy, by messages.
+
+    .. math::
+        u_{\mu i} = \frac12 [M_{\mu i}(+1) - M_{\mu i}(-1)], \quad M_{\mu i}(w) =
+        \max_{w_j, j \ne i} \Big[-E_\mu + \sum_{j \ne i} (h_j - u_{\mu j}) w_j\Big], \quad
+        h_i^{t+1} = \sum_\mu u_{\mu i} + \rho_t h_i^t
+
+    with E the number of violated constraints and rho_t = 1 - (1 - rho)^t. Where solutions abound all of them are best,
+    and only the reinforcement, from random first fields, draws the fields towards one.
+
+    Parameters
+    ----------
+    rate : float
+        rho, 0 <= rho < 1; zero is plain max-sum.
+    n_iterations : int
+        Number of sweeps at most.
+    tolerance : float
+        Without reinforcement, the largest change of a message in a sweep at which the iteration has converged.
+    damping : float
+        Fraction of the old messages that is kept.
+    start : float
+        Standard deviation of the random first fields.
+
+    Notes
+    -----
+    SOLVED as soon as the signs of the fields violate no constraint; CONVERGED, without reinforcement, at a fixed point
+    whose signs do; else COMPLETED. Patterns are of -1 and +1. A sweep sorts each pattern's fields, O(P N ln N). The
+    trace holds ``energy`` and ``residual``.
+
+    References
+    ----------
+    theory/belief-propagation/derivation.md (BP.18); Baldassi & Braunstein 2015.
+    """
+
+    state_type = MaxSumState
+
+    rate: float = 1e-2
+    n_iterations: int = 1000
+    tolerance: float = 1e-7
+    damping: float = 0.0
+    start: float = 0.1
+
+    def __post_init__(self) -> None:
+        keep(
+            self,
+            rate=number("rate", self.rate, at_least=0, below=1),
+            n_iterations=integer("n_iterations", self.n_iterations, at_least=0),
+            tolerance=number("tolerance", self.tolerance, above=0),
+            damping=number("damping", self.damping, at_least=0, below=1),
+            start=number("start", self.start, at_least=0),
+        )
+
+    def supports(self, model: Model) -> str | None:
+        refused = refusal("MaxSum", model, "exact")
+        if refused:
+            return refused
+        if model.n_hidden > 1:
+            return f"MaxSum treats single perceptrons, which {type(model).__name__} is not."
+        if interval(model.channel) is None:
+            return f"MaxSum needs constraints that hold or don't; the channel {model.channel!r} is noisy or has others."
+        return None
+
+    def init(self, instance: Instance, rng: np.random.Generator) -> MaxSumState:
+        return MaxSumState(**start(instance, self.start, rng))
+
+    def sweep(self, instance: Instance, state: MaxSumState, rng: np.random.Generator) -> MaxSumState:
+        n_blocks = -(-instance.P // ROWS)
+        totals, changes = np.zeros((n_blocks, instance.N)), np.zeros(n_blocks)
+        lowest, highest = integer_bounds(instance.model.channel.bounds, instance.N)
+
+        def work(first: int, last: int) -> None:
+            sweep_max_sum(
+                instance.gauged, state.messages, state.field, lowest, highest, self.damping, totals, changes,
+                first, last,
+            )  # fmt: skip
+
+        if state.messages.size < _WORTH_A_THREAD:
+            work(0, n_blocks)
+        else:
+            in_slices(work, n_blocks)
+        strength = -math.expm1(state.n_sweeps * math.log1p(-self.rate))
+        state.residual = float(changes.max(initial=0.0))
+        state.pull = strength * state.field
+        state.field = np.clip(totals.sum(axis=0) + state.pull, -1e6, 1e6)
+        state.weights = signs(state)
+        state.n_sweeps += 1
+        return state
+
+    def status(self, instance: Instance, state: MaxSumState) -> Status | None:
+        if instance.model.energy(instance, state.weights) == 0:
+            return Status.SOLVED
+        if self.rate == 0 and state.residual < self.tolerance:
+            return Status.CONVERGED
+        return Status.COMPLETED if state.n_sweeps >= self.n_iterations else None
+
+    def record(self, instance: Instance, state: MaxSumState) -> dict[str, float]:
+        return {"energy": instance.model.energy(instance, state.weights), "residual": state.residual}
+
+    def weights(self, instance: Instance, state: MaxSumState) -> np.ndarray:
+        return state.weights
