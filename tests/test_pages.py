@@ -110,3 +110,36 @@ def test_the_page_on_clusters_shows_what_the_command_prints(capsys, monkeypatch)
         assert capsys.readouterr().out == script
         checked = subprocess.run(["bash", "-n"], input=script, capture_output=True, text=True, check=False)
         assert (checked.returncode, checked.stderr) == (0, "")
+
+
+def test_the_page_on_solvers_says_what_they_support():
+    """Each "yes" and "no" of its last table is what the solver itself says."""
+    from catalogue import ALL_MODELS, ALL_SOLVERS
+
+    columns = {
+        "perceptron": "storage",
+        "band, symmetric": "symmetric",
+        "committee": "committee",
+        "spherical weights": "spherical",
+        "gaussian patterns": "storage, gaussian",
+        "replicas": "replicated",
+    }
+    text = (
+        (ROOT / "docs" / "choosing-a-solver.md").read_text(encoding="utf-8").partition("## What they need")[2]
+    )
+    header, _, *rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in text.splitlines()
+        if line.startswith("|")
+    ]
+    named = [name.strip(" `") for row in rows for name in row[0].split(",")]
+    assert {type(solver).__name__ for solver in ALL_SOLVERS.values()} == set(named)
+    for names, *cells in rows:
+        for name in (item.strip(" `") for item in names.split(",")):
+            solver = next(item for item in ALL_SOLVERS.values() if type(item).__name__ == name)
+            for title, cell in zip(header[1:], cells, strict=True):
+                if title == "tether":
+                    assert cell.startswith("yes") == solver.takes_external, name
+                else:
+                    is_supported = solver.supports(ALL_MODELS[columns[title]]) is None
+                    assert cell.startswith("yes") == is_supported, (name, title)

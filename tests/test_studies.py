@@ -118,6 +118,33 @@ def test_the_committed_table_is_of_the_laptop_profile(study):
     assert all(re.search(rf"^ *{alpha:g} ", table, re.MULTILINE) for alpha in scan.axes["alpha"])
 
 
+def test_thresholds_of_all_solvers_are_extrapolated_together(smoke):
+    """Each as if it were the only one; a solver without a crossing says why."""
+    study = Study.load(ROOT / "simulations" / "algorithmic-thresholds", "smoke")
+    out = smoke(ROOT / "simulations" / "algorithmic-thresholds")
+    result, together = read(out / "result.nc"), read(out / "finite_size.nc")
+    names = result["solver"].values.tolist()
+    assert together["solver"].values.tolist() == names
+    table = (out / "table.txt").read_text()
+    for name in names:
+        alone = study.finite_size(result.sel(solver=[name]))
+        one = together.sel(solver=name)
+        if "refused" in alone.attrs:
+            assert str(one["refused"].item()) == alone.attrs["refused"]
+            assert np.isnan(one["threshold"])
+            assert f"not estimated ({name}: " in table
+        else:
+            assert not str(one["refused"].item())
+            for key in ("threshold", "threshold_error", "crossing"):
+                np.testing.assert_array_equal(one[key].values, alone[key].values)
+            assert f"threshold in simulation (solved, {name}): " in table
+
+
+def test_a_schedule_may_be_written_by_its_ends():
+    solver = Study.load(ROOT / "simulations" / "algorithmic-thresholds", "smoke").solvers["annealing"]
+    np.testing.assert_allclose(solver.schedule, np.linspace(1, 60, 100), rtol=1e-11)
+
+
 def test_the_main_job_agrees_with_theory_where_it_should(smoke):
     """AMP's error at low load against the uninformed branch: within the run's own error and a 1/N allowance."""
     out = smoke(ROOT / "simulations" / "teacher-student-phase-diagram")

@@ -172,6 +172,8 @@ def _finite_size(
     data: "xarray.Dataset", theory: "xarray.Dataset | None", ax: "Axes | None", sizes: Sequence[int]
 ) -> "Axes":
     """As `finite_size`, with the colours that `sizes` have elsewhere in the figure."""
+    if "solver" in data.dims:
+        return _finite_sizes(data, theory, ax)
     with matplotlib.rc_context(STYLE):
         own = None
         if ax is None:
@@ -221,9 +223,45 @@ def _finite_size(
     return ax
 
 
+def _finite_sizes(data: "xarray.Dataset", theory: "xarray.Dataset | None", ax: "Axes | None") -> "Axes":
+    """The same of several solvers, each with a look of its own."""
+    with matplotlib.rc_context(STYLE):
+        if ax is None:
+            _, ax = plt.subplots(figsize=(6, 4), layout="constrained")
+        names = data["solver"].values.tolist()
+        exponent = float(np.nanmax(data["exponent"].values))
+        line = np.array([0, (data["N"].values.astype(float) ** -exponent).max() * 1.05])
+        for k, name in enumerate(names):
+            one = data.sel(solver=name).dropna("N", subset=["crossing"])
+            if not one.sizes["N"]:
+                continue
+            style = look(k, len(names))
+            colour, _ = style
+            limit, error = float(one["threshold"]), float(one["threshold_error"])
+            places = one["N"].values.astype(float) ** -exponent
+            label = rf"{name}: {limit:.3f} $\pm$ {error:.3f}"
+            ax.plot(line, limit + float(one["amplitude"]) * line, "-", color=colour, lw=1.0)
+            points(ax, places, one["crossing"], one["crossing_error"], style, label)
+            ax.errorbar([0], [limit], [error], fmt="*", color=colour, ms=9, clip_on=False, zorder=4)
+        if theory is not None and "threshold_load" in theory:
+            for name, value in zip(theory["threshold"].values, theory["threshold_load"].values, strict=True):
+                ax.axhline(value, color="#000000", lw=1, ls=":")
+                place, text = (line[1] / 2, value), f"theory, {name} {value:.4g}"
+                ax.annotate(text, place, (0, 3), textcoords="offset points", ha="center", fontsize=8)
+        ax.set_xlim(0, line[1])
+        ax.set_xlabel(rf"$N^{{-{Fraction(exponent).limit_denominator(12)}}}$")
+        _, height = extent(ax)
+        ax.set_ylabel(wrapped(f"load at which the rate is {_level(data)}", 1.1 * height, 10))
+        ax.set_title(r"$N \to \infty$ (stars)", pad=16)
+        bottom, top = ax.get_ylim()
+        ax.set_ylim(bottom - (0.08 * len(names) + 0.05) * (top - bottom), top + 0.05 * (top - bottom))
+        ax.legend(fontsize=7.5, loc="lower right")  # in the room made below
+    return ax
+
+
 def _level(data: "xarray.Dataset") -> str:
     """The rate that a crossing is at: a simple fraction, or a decimal."""
-    level = float(data["level"]) if "level" in data else 0.5
+    level = float(np.nanmax(data["level"].values)) if "level" in data else 0.5
     fraction = Fraction(level).limit_denominator(6)
     return str(fraction) if abs(fraction - level) < 1e-12 else f"{level:.4g}"
 

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import Any, get_args, get_type_hints
 
 from physlearn.inputs import InputError, reject
+from physlearn.scan.schema import axis_values
 
 FAMILIES = ("models", "solvers", "meanfield", "plotting")
 
@@ -102,6 +103,8 @@ def call(field: str, function: Callable[..., Any], arguments: Any, /, **given: A
 
 def _filled(field: str, value: Any, kind: tuple[type, ...] | None = None) -> Any:
     if isinstance(value, Mapping):
+        if set(value) == {"start", "stop", "num"}:  # a schedule
+            return tuple(axis_values(field, value))
         return construct(field, value, kind)
     return tuple(_filled(field, item) for item in value) if isinstance(value, list) else value
 

@@ -371,18 +371,36 @@ class Study:
     def finite_size(self, result: "xarray.Dataset") -> "xarray.Dataset | None":
         """The threshold seen by the simulation, extrapolated in the size; None if the study asks for none.
 
-        Where the data do not allow it, an empty dataset whose attribute ``refused`` says why.
+        Of one solver, or along ``solver`` of all of them. Where the data do not allow it, an empty dataset whose
+        attribute ``refused`` says why; of several solvers that is the coordinate ``refused``.
         """
         if "finite_size" not in self.configuration:
             return None
         import xarray
 
+        entry = self.configuration["finite_size"]
+        if "solver" not in result.dims or "solver" in entry or result.sizes["solver"] == 1:
+            solver = entry.get("solver", result["solver"].values[0] if "solver" in result.dims else None)
+            return self._finite_size(result, solver)
+        names = result["solver"].values.tolist()
+        parts = [self._finite_size(result, name) for name in names]
+        refused = [part.attrs.get("refused", "") for part in parts]
+        found = [(name, part) for name, part in zip(names, parts, strict=True) if "crossing" in part]
+        if not found:
+            return parts[0]
+        index = xarray.Variable("solver", [name for name, _ in found])
+        data = xarray.concat([part for _, part in found], index, join="outer", combine_attrs="override")
+        data = data.reindex(solver=names).assign_coords(refused=("solver", refused))
+        data.attrs |= {"variable": entry["variable"], "solver": ""}
+        return annotate(data)
+
+    def _finite_size(self, result: "xarray.Dataset", solver: str | None) -> "xarray.Dataset":
+        import xarray
+
         from physlearn.estimates import finite_size_threshold
 
         entry = self.configuration["finite_size"]
-        chosen = result
-        if "solver" in result.dims:
-            chosen = result.sel(solver=entry.get("solver", result["solver"].values[0]))
+        chosen = result.sel(solver=solver) if "solver" in result.dims else result
         chosen = chosen[[entry["variable"], "load"]].transpose("N", "alpha", "instance")
         try:
             threshold = finite_size_threshold(

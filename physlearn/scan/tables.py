@@ -176,6 +176,15 @@ def _thresholds(theory: "xarray.Dataset | None") -> list[str]:
 def _finite_size(data: "xarray.Dataset | None") -> list[str]:
     if data is None:
         return []
+    if "solver" in data.dims:
+        lines = []
+        for solver in data["solver"].values.tolist():
+            one = data.sel(solver=solver)
+            attrs = {**data.attrs, "solver": solver}
+            if str(one["refused"].item()):
+                attrs["refused"] = f"{solver}: {one['refused'].item()}"
+            lines += _finite_size(one.drop_vars("refused").dropna("N").assign_attrs(attrs))
+        return lines
     if "refused" in data.attrs:
         return [f"threshold in simulation: not estimated ({data.attrs['refused']})"]
     crossings = ", ".join(
