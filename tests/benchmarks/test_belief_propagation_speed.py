@@ -57,7 +57,7 @@ def plain(function):
 
 
 @pytest.mark.parametrize("name", REFERENCES)
-def test_special_functions(name):
+def test_special_functions(benchmark, name):
     x = np.random.default_rng(1).uniform(0.01, 0.99, 4096)
     out, (vector, scalar) = np.empty_like(x), REFERENCES[name]
     own, other = best(lambda: getattr(special, f"each_{name}")(x, out), 200), best(lambda: vector(x), 200)
@@ -67,6 +67,7 @@ def test_special_functions(name):
         scalars = best(lambda: each(x, out), 200)
         text += f"; numba's {1e9 * scalars / x.size:5.2f} ({scalars / own:4.1f}x)"
     print(text)
+    benchmark.pedantic(getattr(special, f"each_{name}"), (x, out), rounds=20)
 
 
 def numpy_sweep(X, u, h, floor=1.0):
@@ -82,7 +83,7 @@ def numpy_sweep(X, u, h, floor=1.0):
 @pytest.mark.parametrize(
     "model", [Perceptron(0.5), Perceptron(0.5, patterns="gaussian"), SymmetricPerceptron(0.5)]
 )
-def test_sweep(model):
+def test_sweep(benchmark, model):
     instance, solver = model.sample(N, 1), BeliefPropagation(start=0.5)
     state, rng = solver.init(instance, np.random.default_rng(1)), np.random.default_rng(1)
     for _ in range(3):
@@ -98,6 +99,7 @@ def test_sweep(model):
         f"{1e9 * both / n_edges:.2f} on {numba.get_num_threads()} ({own / both:.2f}x); "
         f"NumPy (threshold) {1e9 * other / n_edges:.1f} ({other / own:.0f}x)"
     )
+    benchmark.pedantic(messages.advance, (instance, state, "gaussian", 0.0), rounds=10)
 
 
 RUNS = {
@@ -110,8 +112,9 @@ RUNS = {
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_whole_runs(name):
+def test_whole_runs(benchmark, name):
     instance = Perceptron(0.5).sample(N, 1)
+    benchmark.pedantic(solve, (instance, RUNS[name], 1), rounds=1)
     for threads in ("one thread", "all threads"):
         start = time.perf_counter()
         if threads == "one thread":
