@@ -157,3 +157,11 @@ def test_bad_recipes_are_refused_in_a_sentence():
         InputError, match=r"^reinforcement: got 1\.0; allowed: a finite number >= 0 and < 1\.$"
     ):
         AMP(reinforcement=1.0)
+
+
+@pytest.mark.validation
+def test_seven_units_that_share_their_inputs_are_solved():
+    """By reinforced AMP, if it is damped; the units are alike at the start but for their first means."""
+    instance = Committee(0.2, n_hidden=7).sample(7 * 1001, 1)
+    result = solve(instance, AMP(n_iterations=800, reinforcement=0.01, damping=0.5, start=0.3), 1)
+    assert result.status is Status.SOLVED
