@@ -50,6 +50,8 @@ def with_error(value: float, error: float) -> str:
     if not np.isfinite(error) or error < 1e-6:
         # Below that it is the rounding of sums and the tolerance of solvers that one would read.
         return f"{value:.4g}" if abs(value) >= 1e-6 else "0"
+    if error > 1e4 * max(1.0, abs(value)):
+        return "unknown"  # the data say nothing of it
     digits = max(0, 1 - int(np.floor(np.log10(error))))
     return f"{value:.{digits}f}({error * 10**digits:.0f})"
 

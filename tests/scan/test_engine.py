@@ -109,6 +109,7 @@ def test_a_large_array_is_described_by_its_digest():
 def test_the_table_shows_no_noise():
     assert with_error(0.12342, 0.0012) == "0.1234(12)"
     assert with_error(0.5, np.inf) == "0.5"
+    assert with_error(1.7, 5e14) == "unknown"
     assert with_error(-3e-10, np.inf) == with_error(3e-10, 0.0) == with_error(2e-9, 1e-9) == "0"
     assert with_error(0.5, 1e-9) == "0.5"
     assert with_error(np.nan, 0.1) == "-"
