@@ -1,23 +1,27 @@
-"""Tasks through joblib's engine, whichever that is: in chunks, and past workers that die."""
+"""Tasks through joblib's engine, whichever that is: in chunks, and past tasks and workers that die."""
 
 import contextlib
 import itertools
+import pickle
 import secrets
 import threading
 import time
 import warnings
 from collections import Counter, deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import BrokenExecutor, Future
 from typing import Any
 
+from physlearn.processes import run_numbered
 from physlearn.scan.tasks import Entry, Outcome, Setting, TaskError
-from physlearn.scan.worker import chunk_name, dead, last_begun, run_chunk
+from physlearn.scan.worker import Chunk, dead, mark
 
 # Seconds of work that a chunk should hold, and tasks that it holds at most.
 _CHUNK, _LARGEST = 0.1, 500
-# A death in which a task was the only one under way, in units of those in which it had neighbours.
-_ALONE = 1_000_000
+# Deaths of its process after which a task is run by itself, and those that it has not more.
+_TRIES = 2
+# Breakdowns of the engine in a row, with nothing finished between them, that end a run.
+_HOPELESS = 3
 # Seconds in which an engine replaces workers that have died.
 _RESTART = 60.0
 # Seconds between two looks for calls whose end joblib was not told of.
@@ -47,66 +51,71 @@ class Dispatch:
         self._setting, self._entries, self._n_jobs = setting, entries, n_jobs
         self._unfinished, self._n_workers = unfinished, count_workers(n_jobs)
         self._in_flight: dict[int, list[Entry]] = {}
-        self._again: deque[Entry] = deque()  # handed back, since their chunk took long or nobody began them
-        self._once_more: deque[Entry] = deque()  # under way when a worker died, each a chunk of its own
-        self._suspects: list[Entry] = []  # under way in two deaths
+        self._again: deque[Entry] = deque()  # to be run once more, or not begun since their chunk took long
+        self._alone: deque[Entry] = deque()  # have killed among others; by itself, a task has all memory
         self._deaths: Counter[int] = Counter()
         self._name = setting.journal or secrets.token_hex(4)
         self._numbers = itertools.count()
         self._seconds: float | None = None  # that a task takes, lately
 
     def __iter__(self) -> Generator[tuple[Entry, Outcome], None, None]:
-        """Where a worker dies, an engine may end the others too: what was under way is run once more among the rest."""
+        breakdowns = 0
         while True:
             try:
-                yield from self._run(self._chunks())
+                for entry, outcome in self._run():
+                    breakdowns = 0
+                    yield entry, outcome
             except Exception as error:
-                if not _is_death(error):
+                breakdowns += 1
+                if not _is_death(error) or breakdowns == _HOPELESS:
                     raise
-                under_way, others = self._lost()
-                self._again += others
-                for entry in under_way:
-                    self._blame(entry)
+                self._again += self._unfinished(self._lost())
             else:
-                if not (self._again or self._once_more or self._suspects) or self._is_late():
+                if not (self._again or self._alone) or self._is_late():
                     return
-            suspects, self._suspects = self._suspects, []
-            yield from self._apart(suspects)
 
-    def _blame(self, entry: Entry) -> None:
-        """Once, a task may have had a neighbour that kills: only the second time it is suspect."""
-        self._deaths[entry.index] += 1
-        if self._deaths[entry.index] == 1:
-            self._once_more.append(entry)
-        else:
-            self._suspects.append(entry)
+    def _lost(self) -> list[Entry]:
+        """What was under way or waiting when a worker itself died: what it was to hand over is not known here."""
+        if self._setting.directory is not None:
+            for number in self._in_flight:
+                with contextlib.suppress(OSError):
+                    mark(self._setting.directory, self._mark(number)).unlink()
+        lost = [entry for entries in self._in_flight.values() for entry in entries]
+        self._in_flight.clear()
+        return lost
+
+    def _mark(self, number: int) -> str:
+        return f"{self._name}.{number}"
 
     def _is_late(self) -> bool:
         return time.time() >= self._setting.deadline
 
-    def _run(self, chunks: Iterator[list[Entry]]) -> Iterator[tuple[Entry, Outcome]]:
-        """Chunks through the engine."""
+    def _run(self) -> Iterator[tuple[Entry, Outcome]]:
+        """What is left, through the engine."""
         import joblib
 
         if not self._is_ready():
-            raise TaskError(
-                f"of {self._n_workers} workers, too few are left: some tasks kill theirs, perhaps for want of memory"
-            )
+            left = f"of {self._n_workers} workers, fewer than two are left after {_RESTART:.0f} s"
+            raise TaskError(f"{left}; what is finished is kept, and the same run goes on with new ones")
 
         def calls() -> Iterator[Any]:
-            for chunk in chunks:
+            for entries in self._chunks():
                 number = next(self._numbers)
-                self._in_flight[number] = chunk
-                yield joblib.delayed(_numbered)(number, self._setting, chunk, chunk_name(self._name, number))
+                self._in_flight[number] = entries
+                yield joblib.delayed(run_numbered)(number, Chunk(self._setting, entries, self._mark(number)))
 
-        for number, outcomes in self._through(calls()):
+        for number, answers in self._through(calls()):
+            outcomes = [pickle.loads(answer) if isinstance(answer, bytes) else answer for answer in answers]
             entries = self._in_flight.pop(number)
             self._again.extend(entries[len(outcomes) :])
             for entry, outcome in zip(entries, outcomes, strict=False):
                 if outcome.has_killed:
-                    self._blame(entry)
-                    continue
-                if outcome.status is not None:
+                    self._deaths[entry.index] += 1
+                    if self._deaths[entry.index] <= _TRIES:
+                        (self._again if self._deaths[entry.index] < _TRIES else self._alone).append(entry)
+                        continue
+                    outcome = dead(entry, outcome.error)
+                elif outcome.status is not None:
                     old = outcome.seconds if self._seconds is None else self._seconds
                     self._seconds = max(outcome.seconds, 0.9 * old + 0.1 * outcome.seconds)
                 yield entry, outcome
@@ -123,7 +132,7 @@ class Dispatch:
             time.sleep(0.1)
         return True
 
-    def _through(self, calls: Iterator[Any]) -> Iterator[tuple[int, list[Outcome]]]:
+    def _through(self, calls: Iterator[Any]) -> Iterator[tuple[int, list[Any]]]:
         """What joblib's engine answers; some can't give answers as they come, and get a few calls at a time."""
         import joblib
 
@@ -148,59 +157,17 @@ class Dispatch:
 
     def _chunks(self) -> Iterator[list[Entry]]:
         """Tasks worth a fraction of a second: handing over a task costs less than that."""
-        while not self._is_late() and len(self._suspects) < 2 * self._n_workers:
-            if self._once_more:
-                yield [self._once_more.popleft()]
-                continue
+        while not self._is_late():
             size = 1
             if self._seconds is not None and self._n_workers > 1:
                 size = int(min(max(_CHUNK / max(self._seconds, 1e-9), 1), _LARGEST))
             chunk = [self._again.popleft() for _ in range(min(size, len(self._again)))]
             chunk += itertools.islice(self._entries, size - len(chunk))
             if not chunk:
+                if self._alone and not self._in_flight:
+                    yield [self._alone.popleft()]
                 return
             yield chunk
-
-    def _lost(self) -> tuple[list[Entry], list[Entry]]:
-        """After a death, the tasks that were under way, as far as workers have noted it, and those not begun."""
-        in_flight, directory = dict(self._in_flight), self._setting.directory
-        self._in_flight.clear()
-        begun: set[int | None] = set()
-        if directory is not None:
-            begun = {last_begun(directory, chunk_name(self._name, number)) for number in in_flight}
-        lost = self._unfinished([entry for chunk in in_flight.values() for entry in chunk])
-        under_way = [entry for entry in lost if entry.index in begun]
-        if not under_way:
-            return lost, []  # there are no notes to tell
-        return under_way, [entry for entry in lost if entry.index not in begun]
-
-    def _apart(self, entries: list[Entry]) -> Iterator[tuple[Entry, Outcome]]:
-        """Suspects in ever smaller groups, until the one that kills is by itself.
-
-        Where all workers end with the one that dies, a task has killed when it has died by itself twice: a worker that
-        does nothing may be killed too.
-        """
-        groups = deque(_halves(entries))
-        while groups and not self._is_late():
-            group = groups.popleft()
-            try:
-                yield from self._run(iter([[entry] for entry in group]))
-                under_way, self._suspects, reason, deaths = self._suspects, [], "", 2 * _ALONE
-            except Exception as error:
-                if not _is_death(error):
-                    raise
-                under_way, others = self._lost()
-                groups += [others] if others else []
-                reason, deaths = " ".join(str(error).split()), _ALONE
-            if len(under_way) > 1:
-                groups += _halves(under_way)
-            elif under_way:
-                (entry,) = under_way
-                self._deaths[entry.index] += deaths
-                if self._deaths[entry.index] < 2 * _ALONE:
-                    groups.append(under_way)
-                else:
-                    yield entry, dead(entry, reason)
 
 
 def count_workers(n_jobs: int | None) -> int:
@@ -235,15 +202,6 @@ def _errors_told(engine: Any) -> Iterator[None]:
         over.set()
 
 
-def _halves(entries: Sequence[Entry]) -> list[Sequence[Entry]]:
-    middle = (len(entries) + 1) // 2
-    return [half for half in (entries[:middle], entries[middle:]) if half]
-
-
-def _numbered(number: int, setting: Setting, entries: list[Entry], name: str) -> tuple[int, list[Outcome]]:
-    return number, run_chunk(setting, entries, name)
-
-
 def _is_death(error: Exception) -> bool:
-    """Whether a worker process has died; what tasks raise is part of their outcomes."""
+    """Whether a worker has died; what tasks raise, or kill, is part of their outcomes."""
     return isinstance(error, BrokenExecutor) or type(error).__name__ == "KilledWorker"

@@ -27,7 +27,7 @@ from physlearn.scan.journal import Writer, dimensions, sync
 from physlearn.scan.preview import check_size
 from physlearn.scan.storage import provenance, read
 from physlearn.scan.tasks import Entry, Outcome, Setting, TaskError
-from physlearn.scan.worker import abandoned_notes
+from physlearn.scan.worker import abandoned_marks
 
 if TYPE_CHECKING:
     import xarray
@@ -287,7 +287,7 @@ class DirectoryRun(Run):
     def _keeping(self, setting: Setting, n_workers: int) -> Iterator[Setting]:
         if self._reader.damaged:
             warnings.warn(damage(self._reader), TaskWarning, stacklevel=6)
-        for path, journal in abandoned_notes(self._directory.path):
+        for path, journal in abandoned_marks(self._directory.path):
             if not self._reader.is_living(journal):
                 path.unlink(missing_ok=True)
         self._writer = Writer(self._directory.path, n_workers)
@@ -302,7 +302,7 @@ class DirectoryRun(Run):
         is_whole = next(self.missing(), None) is None
         sync(self._writer.path.with_name(name) for name in self._directory.named)
         self._writer.close("finished" if is_whole or self._failed else "out of time")
-        with contextlib.suppress(OSError):  # of others, it may hold notes
+        with contextlib.suppress(OSError):  # of others, it may hold marks
             (self._directory.path / "under-way").rmdir()
         if not self._writer.path.exists():
             raise reject(

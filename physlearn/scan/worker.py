@@ -1,9 +1,8 @@
 """What a worker does with a chunk of tasks: it runs them, and writes down itself what is finished."""
 
 import contextlib
+import functools
 import json
-import os
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from physlearn.inputs import InputError
+from physlearn.processes import Sealed
 from physlearn.results import Status
 from physlearn.scan.journal import Lines, beside, dimensions, records_beside
 from physlearn.scan.tasks import Entry, Outcome, Setting, run_entry
@@ -21,36 +21,79 @@ from physlearn.scan.threads import single_threaded
 _PATIENCE = 0.3
 
 
-def run_chunk(setting: Setting, entries: Sequence[Entry], name: str = "") -> list[Outcome]:
-    """Tasks one after the other, until the deadline, or until they take longer than it was thought.
+class Chunk:
+    """Tasks that a worker runs one after the other; on the way to another process, sealed.
 
-    A worker keeps notes, called `name`, of the tasks that it begins. Where an engine tries a chunk again by itself,
-    they tell which task was under way when the worker died: those before it are not repeated, as far as they have
-    been written down, and it is handed back with a mark, lest the engine try for ever.
+    Parameters
+    ----------
+    setting : Setting
+    entries : sequence of Entry
+    name : str
+        As that of `mark`.
     """
-    _end_with(setting.coordinator)
-    begin = time.monotonic()
-    outcomes: list[Outcome] = []
-    with single_threaded(), _journal(setting) as journal, _Notes(setting, name) as notes:
-        before = _written(setting, entries) if notes.last is not None else {}
-        for entry in entries:
-            if outcomes and time.monotonic() - begin > _PATIENCE:
-                break
+
+    def __init__(self, setting: Setting, entries: Sequence[Entry], name: str) -> None:
+        self._work, self._name = functools.partial(run_chunk, setting, entries), name
+
+    def run(self) -> list[Outcome]:
+        """What became of those tasks that have been begun."""
+        return list(self._work())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        import cloudpickle
+
+        setting: Setting = self._work.args[0]
+        path = None if setting.directory is None else str(mark(setting.directory, self._name))
+        return Sealed, (cloudpickle.dumps(self._work), setting.coordinator, path)
+
+
+def run_chunk(
+    setting: Setting, entries: Sequence[Entry], first: int = 0, is_again: bool = False, reason: str = ""
+) -> Iterator[Outcome]:
+    """Outcomes one by one, until the deadline, or until the tasks take longer than it was thought.
+
+    Parameters
+    ----------
+    setting : Setting
+    entries : sequence of Entry
+    first : int
+        Number of the task to begin with.
+    is_again : bool
+        Whether another process has begun with these tasks: what it has written down is not repeated.
+    reason : str
+        Of what a process died that had begun the first task: unless that one is written down, it is not begun, but
+        handed back with a mark.
+    """
+    begin, is_first = time.monotonic(), True
+    with single_threaded(), _journal(setting) as journal:
+        before = _written(setting, entries) if is_again else {}
+        for number, entry in enumerate(entries[first:]):
             if entry.index in before:
-                outcomes.append(before[entry.index])
-                continue
-            if entry.index == notes.last:
-                outcomes.append(Outcome(entry.index, None, has_killed=True))
-                break
-            if time.time() >= setting.deadline:
-                outcomes.append(Outcome(entry.index, None))
-                continue
-            notes.begin(entry)
-            outcome = run_entry(setting, entry)
-            if journal is not None:
-                _keep(journal, setting, entry, outcome)
-            outcomes.append(outcome)
-    return outcomes
+                yield before[entry.index]
+            elif reason and number == 0:
+                yield Outcome(entry.index, None, error=reason, has_killed=True)
+                return
+            elif time.time() >= setting.deadline:
+                yield Outcome(entry.index, None)
+            elif not is_first and time.monotonic() - begin > _PATIENCE:
+                return
+            else:
+                outcome = run_entry(setting, entry)
+                if journal is not None:
+                    _keep(journal, setting, entry, outcome)
+                is_first = False
+                yield outcome
+
+
+def mark(directory: str | Path, name: str) -> Path:
+    """The file that is there while a chunk is under way, `name` that of the run's journal, a dot and a number."""
+    return Path(directory, "under-way", name)
+
+
+def abandoned_marks(directory: Path) -> Iterator[tuple[Path, str]]:
+    """All marks there, each with the name of its run's journal."""
+    for path in directory.glob("under-way/*"):
+        yield path, path.name.rpartition(".")[0]
 
 
 def _written(setting: Setting, entries: Sequence[Entry]) -> dict[int, Outcome]:
@@ -100,83 +143,3 @@ def _keep(journal: Lines, setting: Setting, entry: Entry, outcome: Outcome) -> N
     if outcome.checkpoint:
         with contextlib.suppress(OSError):
             Path(outcome.checkpoint).unlink()
-
-
-class _Notes:
-    """Which tasks of a chunk have been begun, where a worker sees the run's directory."""
-
-    def __init__(self, setting: Setting, name: str) -> None:
-        self._path = None
-        if name and setting.directory is not None and os.getpid() != setting.coordinator:
-            self._path = _note(setting.directory, name)
-        self._file: Any = None
-        self.last: int | None = None  # that was under way when an earlier worker died
-
-    def __enter__(self) -> "_Notes":
-        if self._path is not None:
-            with contextlib.suppress(OSError):
-                self._path.parent.mkdir(exist_ok=True)
-                self._file = self._path.open("a+b", buffering=0)
-                self._file.seek(0)
-                self.last = _last(self._file.read().decode())
-        return self
-
-    def begin(self, entry: Entry) -> None:
-        """Note down that a task begins."""
-        if self._file is not None:
-            with contextlib.suppress(OSError):
-                self._file.write(b"%d " % entry.index)
-
-    def __exit__(self, *_: object) -> None:
-        if self._file is not None:
-            with contextlib.suppress(OSError):
-                self._file.close()
-                self._path.unlink()  # type: ignore[union-attr]
-
-
-def last_begun(directory: str, name: str) -> int | None:
-    """The task that the worker who had the chunk `name` began last before it died; its notes are removed."""
-    path = _note(directory, name)
-    try:
-        text = path.read_text()
-        path.unlink()
-    except (OSError, ValueError):
-        return None
-    return _last(text)
-
-
-def _last(notes: str) -> int | None:
-    indices = notes.split()
-    return int(indices[-1]) if indices and indices[-1].isdigit() else None
-
-
-def chunk_name(journal: str, number: int) -> str:
-    """What the notes of a chunk are called in the run that writes this journal."""
-    return f"{journal}.{number}"
-
-
-def abandoned_notes(directory: Path) -> Iterator[tuple[Path, str]]:
-    """All notes there, each with the name of its run's journal."""
-    for path in directory.glob("under-way/*"):
-        yield path, path.name.rpartition(".")[0]
-
-
-def _note(directory: str | Path, name: str) -> Path:
-    return Path(directory, "under-way", name)
-
-
-_watched: set[int] = set()
-
-
-def _end_with(coordinator: int) -> None:
-    """In a worker process, end when the process that started it has been killed: nobody else would end it."""
-    if os.getppid() != coordinator or os.getpid() in _watched:
-        return
-    _watched.add(os.getpid())
-
-    def watch() -> None:
-        while os.getppid() == coordinator:
-            time.sleep(0.5)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

@@ -83,7 +83,7 @@ def test_a_damaged_result_is_made_anew_without_running(tmp_path, monkeypatch, da
         path.write_bytes({"cut": path.read_bytes()[:5000], "empty": b"", "other": b"not NetCDF"}[damage])
         with pytest.raises(InputError, match=r"^out: got .*can be read"):
             read(path)
-    monkeypatch.setattr("physlearn.scan.dispatch.run_chunk", None)
+    monkeypatch.setattr("physlearn.scan.dispatch.Chunk", None)
     assert_same(scan().run(tmp_path), expected)
     assert_same(read(path), expected)
     path.write_bytes(b"")

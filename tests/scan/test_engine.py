@@ -157,7 +157,7 @@ def test_what_is_written_is_what_is_returned_with_its_provenance(tmp_path):
 def test_a_finished_result_is_kept_and_read_without_running(tmp_path, monkeypatch):
     data = scan().run(tmp_path)
     before = (tmp_path / "result.nc").read_bytes()
-    monkeypatch.setattr("physlearn.scan.dispatch.run_chunk", None)
+    monkeypatch.setattr("physlearn.scan.dispatch.Chunk", None)
     assert_same(scan().run(tmp_path), data)
     assert (tmp_path / "result.nc").read_bytes() == before
 
@@ -217,7 +217,7 @@ def test_a_solver_that_is_added_changes_nothing_of_the_first(tmp_path):
 def test_an_observable_that_was_not_asked_for_is_there_without_running(tmp_path, monkeypatch):
     assert set(scan(measure=["product"]).run(tmp_path).data_vars) == {"product", "status"}
     expected = scan().run()
-    monkeypatch.setattr("physlearn.scan.dispatch.run_chunk", None)
+    monkeypatch.setattr("physlearn.scan.dispatch.Chunk", None)
     assert_same(scan(measure=["product", "first"]).run(tmp_path), expected[["product", "first", "status"]])
     with pytest.raises(InputError, match=r"^measure: got 'second'; allowed: one of first, pair, product"):
         scan(measure=["second"]).run(tmp_path)

@@ -162,6 +162,37 @@ def test_a_task_that_kills_its_workers_is_a_failure_and_the_others_are_done(tmp_
     os.remove(tmp_path / "deaths")
 
 
+def kills_the_worker(point, streams):
+    """Not its own process, but the worker that has started it: the engine then ends all its workers."""
+    died = Path(point["log"] + ".died")
+    time.sleep(0.02)
+    if point["a"] == 40 and (not died.exists() or point["always"]):
+        died.touch()
+        os.kill(os.getppid(), 9)
+        time.sleep(10)
+    with Path(point["log"]).open("a") as file:
+        file.write(f"{point['a']}\n")
+    return {"value": 1.0}
+
+
+def test_a_worker_that_dies_itself_repeats_nothing_that_is_finished(tmp_path):
+    constants = {"log": str(tmp_path / "log"), "always": False}
+    data = Scan(kills_the_worker, {"a": list(range(80))}, constants).run(tmp_path / "out", n_jobs=2)
+    assert (tmp_path / "log.died").exists()
+    assert (data["status"] == Status.DONE.code).all()
+    # A kill may come between the end of a task and its line.
+    assert len((tmp_path / "log").read_text().split()) <= 80 + 2
+    assert len(list(Reader(tmp_path / "out").records())) == 80
+    assert not (tmp_path / "out" / "under-way").exists()
+
+
+def test_workers_that_die_again_and_again_end_the_run_and_what_is_finished_is_kept(tmp_path):
+    scan = Scan(kills_the_worker, {"a": [39, 40, 41]}, {"log": str(tmp_path / "log"), "always": True})
+    with pytest.raises(TaskError, match=r"can't be run by this engine: .*terminated"):
+        scan.run(tmp_path / "out", n_jobs=2)
+    assert len(list(Reader(tmp_path / "out").records())) >= 1
+
+
 def test_what_no_engine_can_take_is_told():
     class Lock:
         def __reduce__(self):

@@ -15,7 +15,7 @@ from physlearn.scan import TaskWarning
 from physlearn.scan import journal as journal_module
 from physlearn.scan.journal import Reader, Writer
 from physlearn.scan.tasks import Setting
-from physlearn.scan.worker import chunk_name, last_begun, run_chunk
+from physlearn.scan.worker import run_chunk
 
 
 def tenth(point, streams):
@@ -27,7 +27,7 @@ def test_a_chunk_hands_over_what_is_finished_when_it_takes_long():
     scan = Scan(tenth, {"alpha": list(range(20))})
     entries = [scan.entry(k) for k in range(20)]
     begin = time.monotonic()
-    outcomes = run_chunk(Setting(tenth, 0), entries)
+    outcomes = list(run_chunk(Setting(tenth, 0), entries))
     assert 1 <= len(outcomes) <= 5
     assert time.monotonic() - begin < 5
     assert [outcome.index for outcome in outcomes] == list(range(len(outcomes)))
@@ -44,7 +44,7 @@ def chunk_of(tmp_path, answers, n_dims, journal=None):
         journal=writer.path.name if journal is None else journal,
         n_dims=n_dims,
     )
-    outcomes = run_chunk(setting, with_answers)
+    outcomes = list(run_chunk(setting, with_answers))
     writer.close("finished")
     return outcomes, list(Reader(tmp_path).records(writer.path)), list(Reader(tmp_path).records())
 
@@ -125,17 +125,15 @@ def test_journals_are_found_that_a_listing_does_not_show_yet(tmp_path, monkeypat
     assert any("+" in name for name in json.loads(data.attrs["journals"]))
 
 
-def test_notes_of_runs_that_were_killed_go_and_those_of_living_ones_stay(tmp_path):
+def test_marks_of_runs_that_were_killed_go_and_those_of_living_ones_stay(tmp_path):
     scan = Scan(tenth, {"a": [1]})
     scan.run(tmp_path)
     living = Writer(tmp_path, 2)
     for name in ("19700101-gone.jsonl.3", f"{living.path.name}.4"):
         (tmp_path / "under-way").mkdir(exist_ok=True)
-        (tmp_path / "under-way" / name).write_text("- 1 2 ")
+        (tmp_path / "under-way" / name).touch()
     Scan(tenth, {"a": [1, 2]}).run(tmp_path, n_jobs=1)
     assert [path.name for path in (tmp_path / "under-way").iterdir()] == [f"{living.path.name}.4"]
-    assert last_begun(str(tmp_path), f"{living.path.name}.4") == 2
-    assert last_begun(str(tmp_path), f"{living.path.name}.4") is None
     living.close("finished")
 
 
@@ -145,26 +143,35 @@ def counted(point, streams):
     return {"x": 1.0}
 
 
-def test_a_chunk_that_is_tried_again_hands_back_what_may_have_killed(tmp_path):
-    """As by Dask: what was finished comes from the journal, what was under way is marked, the rest is not begun."""
+def chunk_that_is_tried_again(tmp_path, first, reason):
+    """Five tasks, of which two are written down: what another process then makes of them, and what has run."""
     entries = [Scan(counted, {"a": [k, 99]}, {"log": str(tmp_path / "log")}).entry(0) for k in range(5)]
     entries = [dataclasses.replace(entry, index=10 + k) for k, entry in enumerate(entries)]
     writer = Writer(tmp_path, 2)
-    journal = writer.path.name
-    setting = Setting(counted, 0, directory=str(tmp_path), journal=journal, n_dims={"x": 0}, coordinator=-1)
-    name = chunk_name(journal, 7)
-    run_chunk(setting, entries[:2], name)
-    (tmp_path / "under-way" / name).write_text("10 11 12 ")
-    outcomes = run_chunk(setting, entries, name)
+    setting = Setting(counted, 0, directory=str(tmp_path), journal=writer.path.name, n_dims={"x": 0})
+    list(run_chunk(setting, entries[:2]))
+    outcomes = list(run_chunk(setting, entries, first, True, reason))
     writer.close("finished")
-    assert [(item.index, item.status, item.has_killed) for item in outcomes] == [
-        (10, Status.DONE.code, False),
-        (11, Status.DONE.code, False),
-        (12, None, True),
-    ]
-    assert "+" in outcomes[0].journal
-    assert (tmp_path / "log").read_text() == "0 1 "
-    assert not (tmp_path / "under-way" / name).exists()
+    told = [(item.index, item.status, item.error) for item in outcomes]
+    return told, (tmp_path / "log").read_text().split()
+
+
+def test_a_chunk_that_another_worker_has_begun_repeats_nothing_that_is_written_down(tmp_path):
+    outcomes, ran = chunk_that_is_tried_again(tmp_path, 0, "")
+    assert outcomes == [(10 + k, Status.DONE.code, "") for k in range(5)]
+    assert ran == ["0", "1", "2", "3", "4"]
+
+
+def test_a_task_that_was_under_way_in_a_death_is_handed_back(tmp_path):
+    outcomes, ran = chunk_that_is_tried_again(tmp_path, 2, "SIGKILL")
+    assert outcomes == [(12, None, "SIGKILL")]
+    assert ran == ["0", "1"]
+
+
+def test_unless_it_was_written_down_before_the_death(tmp_path):
+    outcomes, ran = chunk_that_is_tried_again(tmp_path, 1, "SIGKILL")
+    assert outcomes == [(11 + k, Status.DONE.code, "") for k in range(4)]
+    assert ran == ["0", "1", "2", "3", "4"]
 
 
 def deadly_trio(point, streams):
@@ -177,7 +184,9 @@ def deadly_trio(point, streams):
 @pytest.mark.parametrize("has_notes", [True, False])
 def test_killers_are_found_among_many(tmp_path, has_notes):
     scan = Scan(deadly_trio, {"a": list(range(40))})
-    with pytest.warns(TaskWarning, match=r"3 tasks of 40 failed .*: its worker process died again and again"):
+    with pytest.warns(
+        TaskWarning, match=r"3 tasks of 40 failed .*: its worker process died again and again, .*SIGKILL"
+    ):
         data = scan.run(tmp_path / "out" if has_notes else None, n_jobs=3)
     assert np.flatnonzero((data["status"] == Status.FAILED.code).values[:, 0]).tolist() == [2, 3, 17]
     assert int((data["status"] == Status.DONE.code).sum()) == 37
