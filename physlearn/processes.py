@@ -113,9 +113,7 @@ class Child:
                 self._connection.send((content, len(answers), is_again, reason))
                 while answer := self._answer():
                     answers.append(answer)
-                if (error := self._connection.recv()) is not None:
-                    raise ChildError(error)
-                return answers
+                error = self._connection.recv()
             except (EOFError, OSError):
                 reason = self._end()
                 if died_at == len(answers):
@@ -123,11 +121,13 @@ class Child:
                 # A new one can tell what the old one has written down before it died.
                 died_at, is_again = len(answers), True
                 self._start()
-            except ChildError:
-                raise
             except BaseException:
                 self._end()
                 raise
+            else:
+                if error is not None:
+                    raise error
+                return answers
 
     def _answer(self) -> bytes:
         """The next answer, nothing after the last one; a process that has ended gives none, though its own live on."""
@@ -170,16 +170,27 @@ def serve(descriptor: int, parent: int) -> None:
     with contextlib.suppress(EOFError, OSError), _without_workers():
         while True:
             content, first, is_again, reason = connection.recv()
+            error: BaseException | None = None
             try:
-                work = pickle.loads(content)
-            except Exception as error:
-                connection.send_bytes(b"")
-                connection.send(f"a task can't be unpickled ({type(error).__name__}: {error})")
-                continue
-            for answer in work(first, is_again, reason):
-                connection.send_bytes(pickle.dumps(answer, protocol=pickle.HIGHEST_PROTOCOL))
+                for answer in _work(content)(first, is_again, reason):
+                    connection.send_bytes(pickle.dumps(answer, protocol=pickle.HIGHEST_PROTOCOL))
+            except KeyboardInterrupt as stop:  # raised by the work itself
+                error = KeyboardInterrupt(*map(str, stop.args))
+            except Exception as failure:
+                error = failure if isinstance(failure, ChildError) else ChildError(_in_words(failure))
             connection.send_bytes(b"")
-            connection.send(None)
+            connection.send(error)
+
+
+def _work(content: bytes) -> Work:
+    try:
+        return pickle.loads(content)
+    except Exception as error:
+        raise ChildError(f"a task can't be unpickled ({_in_words(error)})") from error
+
+
+def _in_words(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def _without_workers() -> contextlib.AbstractContextManager[Any]:

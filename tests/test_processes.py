@@ -90,6 +90,24 @@ def test_what_can_not_be_unpickled_is_told_and_the_child_goes_on(child):
     assert answers(child, 2) == [0, 1]
 
 
+def interrupted(first, is_again, reason):
+    yield 1
+    raise KeyboardInterrupt
+
+
+def broken(first, is_again, reason):
+    yield 1
+    raise ZeroDivisionError("no luck")
+
+
+def test_what_the_work_raises_is_raised_here(child):
+    with pytest.raises(KeyboardInterrupt):
+        child.run(cloudpickle.dumps(interrupted), False)
+    with pytest.raises(ChildError, match="ZeroDivisionError: no luck"):
+        child.run(cloudpickle.dumps(broken), False)
+    assert answers(child, 2) == [0, 1]
+
+
 def nested(first, is_again, reason):
     import joblib
 
