@@ -50,6 +50,14 @@ def follow(hidden, total, steepest, rate, attraction, pull, correction):
 
 
 @njit(cache=True, nogil=True)
+def keep(weights, energy, is_centre, best, counts):
+    """Copy `weights` to `best` if no energy was as low yet."""
+    if energy < counts[LOWEST]:
+        counts[LOWEST], counts[FROM_CENTRE] = energy, is_centre
+        best[:] = weights
+
+
+@njit(cache=True, nogil=True)
 def descend(patterns, rows, stride, hidden, weights, total, best, orders, batch, edge, rate, attraction, pulls,
             corrections, energies, counts, record, rng):  # fmt: skip
     """Sweeps in which each replica sees all patterns once, in place, until a solution is found.
@@ -107,18 +115,14 @@ def descend(patterns, rows, stride, hidden, weights, total, best, orders, batch,
                 follow(hidden[r], total, steepest, rate, attraction, pulls[t], corrections[t])
                 for k in range(K):
                     take_signs(hidden[r], weights[r], k, n)
+        counts[SWEEPS] += 1
         for k in range(K):
             take_signs(total, centre, k, n)
-        counts[SWEEPS] += 1
         counts[CENTRE] = record[t, n_replicas] = violations(patterns, stride, centre, P, n, edge)
-        if counts[CENTRE] < counts[LOWEST]:
-            counts[LOWEST], counts[FROM_CENTRE] = counts[CENTRE], 1
-            best[:] = centre
+        keep(centre, counts[CENTRE], 1, best, counts)
         for r in range(n_replicas):
             energies[r] = record[t, r] = violations(patterns, stride, weights[r], P, n, edge)
-            if energies[r] < counts[LOWEST]:
-                counts[LOWEST], counts[FROM_CENTRE] = energies[r], 0
-                best[:] = weights[r]
+            keep(weights[r], energies[r], 0, best, counts)
         if counts[LOWEST] == 0:
             return t + 1
     return record.shape[0]
