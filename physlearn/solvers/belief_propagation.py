@@ -16,7 +16,9 @@ from physlearn.solvers.messages import (
     advance,
     free_entropy,
     interval,
+    own_field,
     refusal,
+    seeking_refusal,
     signs,
     start,
     teacher_overlap,
@@ -151,11 +153,6 @@ class BeliefPropagation(Solver):
         return observables
 
 
-def own_field(instance: Instance, total: np.ndarray) -> np.ndarray:
-    """The sums of the messages, with the instance's external field."""
-    return total if instance.external is None else total + instance.external
-
-
 def moments(instance: Instance, state: MessagesState) -> dict[str, float]:
     """Residual and overlaps of the means."""
     mean = state.mean
@@ -234,10 +231,7 @@ class ReinforcedBP(Solver):
         )
 
     def supports(self, model: Model) -> str | None:
-        refused = refusal("ReinforcedBP", model, self.messages)
-        return refused or (
-            model.energy_refusal and f"ReinforcedBP seeks zeros of the energy: {model.energy_refusal}"
-        )
+        return seeking_refusal("ReinforcedBP", model, self.messages)
 
     def init(self, instance: Instance, rng: np.random.Generator) -> ReinforcedState:
         return ReinforcedState(**start(instance, self.start, rng))

@@ -11,13 +11,14 @@ from physlearn.models import Instance, Model
 from physlearn.models.protocols import Protocol, StandardReinforcement
 from physlearn.results import Status
 from physlearn.solvers.base import Solver
-from physlearn.solvers.belief_propagation import MESSAGES, BeliefPropagationResult, moments, own_field
+from physlearn.solvers.belief_propagation import MESSAGES, BeliefPropagationResult, moments
 from physlearn.solvers.messages import (
     MessagesState,
     advance,
     free_entropy,
     log_2cosh,
-    refusal,
+    own_field,
+    seeking_refusal,
     signs,
     start,
 )
@@ -111,10 +112,7 @@ class FocusingBP(Solver):
         )
 
     def supports(self, model: Model) -> str | None:
-        refused = refusal("FocusingBP", model, self.messages)
-        return refused or (
-            model.energy_refusal and f"FocusingBP seeks zeros of the energy: {model.energy_refusal}"
-        )
+        return seeking_refusal("FocusingBP", model, self.messages)
 
     def init(self, instance: Instance, rng: np.random.Generator) -> FocusingState:
         state = FocusingState(**start(instance, self.start, rng))
