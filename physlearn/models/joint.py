@@ -10,12 +10,15 @@ from physlearn.kernels.threads import in_slices
 from physlearn.models.channels import Majority, _log_count
 from physlearn.models.priors import Binary, Prior
 
-# Gauss and Hermite's nodes in each of up to three directions that units have in common; points beyond.
-_NODES = {1: 15, 2: 9, 3: 7}
-_N_POINTS = 128
+# Gauss and Hermite's nodes in each of up to three directions that units have in common.
+_NODES = {0: 1, 1: 15, 2: 9, 3: 7}
+# From five units on, spacing and number on each side of the nodes of the one direction, in units of the widths.
+_SPACING, _N_SIDE = 0.3, 6
 # The least part of its variance that a unit keeps to itself.
 _OWN = 0.02
-# Below this mass of a pattern its derivatives are those of independent units, from logarithms.
+# Where the common part would change the mass of a pattern by more than a factor of about e^(3/2), it is left out.
+_FAR = 3.0
+# Below this mass of a pattern its derivatives come from logarithms.
 _FAINT = 1e-200
 # Below this number of patterns times points a thread costs more than it saves.
 _WORTH_A_THREAD = 20_000
@@ -28,8 +31,11 @@ def votes(
 
     .. math:: Z_{out}(y, \omega, V) = P(\text{most of } y h_k > 0), \quad h \sim N(\omega, V)
 
-    V is split into a part of each unit's own, as large as can be, and one that they have in common, over which the
-    product of independent units is averaged by Gauss and Hermite's rule, or from five units on by 128 fixed points.
+    V is split into a part of each unit's own and one that they have in common, over which the product of independent
+    units is averaged. For three units that is done by Gauss and Hermite's rule, to 1e-5 at correlations of 0.2 and
+    1e-3 at 0.4. From five units on all pairs are taken to be equally correlated, as their average is, which gives one
+    common direction; to some 1e-3 where they are. There, patterns that are violated by many standard deviations are
+    treated as if units were independent.
 
     Parameters
     ----------
@@ -46,13 +52,30 @@ def votes(
     theory/committee/derivation.md (CM.3), (CM.4).
     """
     y = np.asarray(label, dtype=np.float64)
-    P, K = mean.shape
-    widths, shifts, weights = _split(covariance)
-    mass, slope, bend = np.empty(P), np.empty((P, K)), np.empty((P, K, K))
+    K = mean.shape[1]
     gauged = np.ascontiguousarray(y[:, None] * mean)
+    split = _split if K <= 3 else _split_equally
+    widths, shifts, weights = split(covariance)
+    logs, gradient, jacobian, faint = _averaged(gauged, widths, shifts, weights)
+    if K > 3:
+        scale = np.sqrt(np.diag(covariance))
+        _, alone, _, off = _averaged(gauged, scale, np.zeros((1, K)), np.ones(1))
+        with np.errstate(all="ignore"):
+            faint |= off | (abs(_correlation(covariance)) * np.square(alone @ scale) > _FAR)
+    if faint.any():
+        logs[faint], gradient[faint], jacobian[faint] = _independent(gauged[faint], np.diag(covariance))
+    return logs, y[:, None] * gradient, jacobian
+
+
+def _averaged(
+    mean: np.ndarray, widths: np.ndarray, shifts: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Log mass of each pattern with two derivatives, and where it is too small for them."""
+    P, K = mean.shape
+    mass, slope, bend = np.empty(P), np.empty((P, K)), np.empty((P, K, K))
 
     def work(first: int, last: int) -> None:
-        majority(gauged, widths, shifts, weights, mass, slope, bend, first, last)
+        majority(mean, widths, shifts, weights, mass, slope, bend, first, last)
 
     if P * len(weights) < _WORTH_A_THREAD:
         work(0, P)
@@ -61,11 +84,7 @@ def votes(
     with np.errstate(all="ignore"):
         gradient = slope / mass[:, None]
         jacobian = bend / mass[:, None, None] - gradient[:, :, None] * gradient[:, None, :]
-        logs = np.log(mass)
-    faint = ~(mass > _FAINT)
-    if faint.any():
-        logs[faint], gradient[faint], jacobian[faint] = _independent(gauged[faint], np.diag(covariance))
-    return logs, y[:, None] * gradient, jacobian
+        return np.log(mass), gradient, jacobian, ~(mass > _FAINT)
 
 
 def _split(covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -76,28 +95,45 @@ def _split(covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     own = min(max(values[0], _OWN), 1.0)
     spread = np.sqrt(np.maximum(values - own, 0.0))
     used = spread > 1e-6
-    points, weights = _points(int(used.sum()))
+    points, weights = normal_grid(int(used.sum()), _NODES[int(used.sum())])
     shifts = points @ (spread[used, None] * vectors[:, used].T) * scale
     return np.sqrt(own) * scale, np.ascontiguousarray(shifts), weights
 
 
-@functools.lru_cache(maxsize=16)
-def _points(dimension: int) -> tuple[np.ndarray, np.ndarray]:
-    """Points of a standard normal law and their weights, shapes (n, dimension) and (n,)."""
-    if dimension == 0:
-        return np.zeros((1, 0)), np.ones(1)
-    if dimension in _NODES:
-        return normal_grid(dimension, _NODES[dimension])
-    points = normal_points(dimension, _N_POINTS // 2)
-    points = np.concatenate([points, -points])
-    # As many as there are, their second moments are made exact.
-    return points @ np.linalg.inv(np.linalg.cholesky(points.T @ points / _N_POINTS)).T, np.full(
-        _N_POINTS, 1 / _N_POINTS
-    )
+def _correlation(covariance: np.ndarray) -> float:
+    """The mean correlation of two units."""
+    K, scale = len(covariance), np.sqrt(np.diag(covariance))
+    return float(np.sum(covariance / np.outer(scale, scale)) - K) / (K * (K - 1))
+
+
+def _split_equally(covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The same for equally correlated units: a common shift of all, of a variance that may be negative.
+
+    Negative correlations are what votes that compete have. The average over a shift of variance rho is a series in
+    rho and the even derivatives by the shift; weights of both signs at few nodes have the moments that give its first
+    terms.
+    """
+    K = len(covariance)
+    scale: np.ndarray = np.sqrt(np.diag(covariance))
+    rho = min(max(_correlation(covariance), -0.9 / (K - 1)), 1 - _OWN)
+    nodes: np.ndarray
+    if rho > 0:
+        points, weights = normal_grid(1, _NODES[1])
+        nodes = math.sqrt(rho) * points[:, 0]
+    else:
+        steps, powers = np.arange(_N_SIDE + 1), np.arange(_N_SIDE + 1)
+        moments = [math.prod(range(1, 2 * p, 2)) * (rho / _SPACING**2) ** p for p in powers]
+        table = np.where(steps > 0, 2.0, 1.0) * (steps[None, :] * 1.0) ** (2 * powers[:, None])
+        half = np.linalg.solve(table, np.array(moments))
+        nodes = _SPACING * np.arange(-_N_SIDE, _N_SIDE + 1)
+        weights = np.concatenate([half[:0:-1], half]).astype(np.float64)
+    return math.sqrt(1 - rho) * scale, np.outer(nodes, scale), weights
 
 
 def normal_grid(dimension: int, n_nodes: int) -> tuple[np.ndarray, np.ndarray]:
     """Gauss and Hermite's product rule: points (n, dimension) and weights (n,)."""
+    if dimension == 0:
+        return np.zeros((1, 0)), np.ones(1)
     nodes, weights = np.polynomial.hermite_e.hermegauss(n_nodes)
     weights = weights / weights.sum()
     grid = [np.stack(np.meshgrid(*[x] * dimension, indexing="ij"), axis=-1) for x in (nodes, weights)]
