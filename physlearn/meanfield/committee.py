@@ -13,9 +13,10 @@ from physlearn.results import Status, Trajectory
 
 # Nodes of Gauss and Hermite's rule in each of up to three directions, and quasi-random fields in more of them.
 _NODES = {1: 40, 2: 40, 3: 14}
+_FINE_NODES = {1: 40, 2: 40, 3: 24}
 _N_FIELDS = 2**14
-# Least variance of the fields whose averages these resolve.
-_SHARP = 0.1
+# Below these variances of a field, given the weights, the finer nodes are used, and are no longer fine enough.
+_SHARP, _SHARPEST = 0.5, 0.25
 
 
 @dataclass(frozen=True)
@@ -56,10 +57,10 @@ def committee_state_evolution(
     Trajectory
         At times 0 to n_iterations: ``overlap`` and, with a teacher, ``teacher_overlap`` (its units in the order that
         makes it largest), as in the trace of `AMP`; and the matrices ``overlaps`` and ``teacher_overlaps``, of shape
-        (n_iterations + 1, K, K). `Status.CONVERGED` where the last iteration changed no overlap by 1e-10 or more. Means
-        over more than three fields use 2^14 quasi-random ones, always the same: correct to some 3e-4. Where a variance
-        in V has fallen below 0.1, on the way to a teacher that is found, the means are no longer resolved: overlaps
-        are off by some hundredths, and the status is NOT_CONVERGED.
+        (n_iterations + 1, K, K). `Status.CONVERGED` where the last iteration changed no overlap by 1e-10, or 1e-5 with shared inputs. Means
+        over more than three fields use 2^14 quasi-random ones, always the same: correct to some 3e-4. Where a field is
+        known to a variance below 0.25 (near a teacher, or at a start that tells more of it than its own length),
+        means over several are no longer resolved: overlaps may be off by hundredths, and the status is NOT_CONVERGED.
 
     Raises
     ------
@@ -101,8 +102,10 @@ def committee_state_evolution(
     if taught:
         values["teacher_overlap"] = np.array([_matched(model, order.teacher) for order in orders])
         values["teacher_overlaps"] = np.array([order.teacher for order in orders])
-    resolved = K == 1 or np.linalg.eigvalsh(order.covariance)[0] > _SHARP
-    status = Status.CONVERGED if change < 1e-10 and resolved else Status.NOT_CONVERGED
+    resolved = K == 1 or min(_sharpness(model, order) for order in orders) > _SHARPEST
+    # The nodes of correlated votes turn with the directions that are degenerate.
+    least = 1e-10 if model.tree or K == 1 else 1e-5
+    status = Status.CONVERGED if change < least and resolved else Status.NOT_CONVERGED
     return Trajectory(model, np.arange(n_iterations + 1), values, status)
 
 
@@ -118,16 +121,14 @@ def _matched(model: Committee, overlaps: np.ndarray) -> float:
 def _conjugates(model: Committee, order: _Order) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """q-hat, m-hat and A of the fields that patterns exert (CM.9); both labels contribute the same."""
     K = model.n_hidden
-    z, weight = _normal(K)
+    z, weight = _normal(K, _sharpness(model, order) < _SHARP)
     mean = z @ _root(order.overlap).T
     covariance = order.covariance + np.diag(np.maximum(1e-12 - np.diag(order.covariance), 0.0))
     label = np.ones(len(z))
     _, gradient, jacobian = votes(label, mean, covariance)
     projection = np.zeros((K, K))
     if model.teacher_channel is not None:
-        given = order.teacher.T @ np.linalg.pinv(order.overlap, hermitian=True)
-        rest = np.eye(K) - given @ order.teacher
-        rest = (rest + rest.T) / 2 + np.diag(np.maximum(1e-12 - np.diag(rest), 0.0))
+        given, rest = _teacher_fields(order)
         logs, slope, _ = votes(label, mean @ given.T, rest)
         weight = 2 * weight * np.exp(logs)
         projection = (gradient.T * weight) @ slope
@@ -136,6 +137,21 @@ def _conjugates(model: Committee, order: _Order) -> tuple[np.ndarray, np.ndarray
         found = [np.diag(np.diag(item)) for item in found]
     q_hat, m_hat, A = (model.alpha * K * item for item in found)
     return q_hat, m_hat, A
+
+
+def _teacher_fields(order: _Order) -> tuple[np.ndarray, np.ndarray]:
+    """What the means' fields say of the teacher's: a matrix for the mean, and the covariance that is left."""
+    given = order.teacher.T @ np.linalg.pinv(order.overlap, hermitian=True)
+    rest = np.eye(len(given)) - given @ order.teacher
+    return given, (rest + rest.T) / 2 + np.diag(np.maximum(1e-12 - np.diag(rest), 0.0))
+
+
+def _sharpness(model: Committee, order: _Order) -> float:
+    """The least variance of the fields given the means'."""
+    both = (
+        [order.covariance] if model.teacher_channel is None else [order.covariance, _teacher_fields(order)[1]]
+    )
+    return min(float(np.linalg.eigvalsh(item)[0]) for item in both)
 
 
 def _order(model: Committee, q_hat: np.ndarray, m_hat: np.ndarray, A: np.ndarray) -> _Order:
@@ -174,10 +190,10 @@ def _site_fields(K: int, q_hat: np.ndarray, m_hat: np.ndarray) -> tuple[np.ndarr
     return z @ _root(q_hat).T + teacher @ m_hat.T, weight, teacher
 
 
-def _normal(K: int) -> tuple[np.ndarray, np.ndarray]:
+def _normal(K: int, fine: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """Points of standard normal fields, shape (n, K), and their weights."""
     if K in _NODES:
-        return normal_grid(K, _NODES[K])
+        return normal_grid(K, (_FINE_NODES if fine else _NODES)[K])
     points = normal_points(K, _N_FIELDS)
     return points, np.full(len(points), 1 / len(points))
 

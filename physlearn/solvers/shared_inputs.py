@@ -41,10 +41,11 @@ def free_entropy(instance: Instance, state: "AMPState", own: np.ndarray) -> floa
     """As that of independent units, with matrices (CM.8); `own` is the field without external field and pull."""
     K = instance.model.n_hidden
     D = instance.N // K
-    V = _floored(state.variance, 1e-20)
+    # Where units know each other's weights V is singular; at a fixed point `away` = V g has no part beyond it.
+    inverse = np.linalg.pinv(state.variance, hermitian=True)
     away = _onto_patterns(instance, state.mean) - state.cavity_mean
     logs, _, _ = votes(instance.labels, state.cavity_mean, state.cavity_variance)
-    total = float(logs.sum() + np.sum(away * np.linalg.solve(V, away.T).T) / 2)
+    total = float(logs.sum() + np.sum(away @ inverse * away) / 2)
     mean = _by_input(instance, state.mean)
     logs, _, _ = sites(instance.model.prior, _by_input(instance, state.field), state.precision)
     total += float(logs.sum() - own @ state.mean)
