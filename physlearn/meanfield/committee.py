@@ -57,10 +57,11 @@ def committee_state_evolution(
     Trajectory
         At times 0 to n_iterations: ``overlap`` and, with a teacher, ``teacher_overlap`` (its units in the order that
         makes it largest), as in the trace of `AMP`; and the matrices ``overlaps`` and ``teacher_overlaps``, of shape
-        (n_iterations + 1, K, K). `Status.CONVERGED` where the last iteration changed no overlap by 1e-10, or 1e-5 with shared inputs. Means
-        over more than three fields use 2^14 quasi-random ones, always the same: correct to some 3e-4. Where a field is
-        known to a variance below 0.25 (near a teacher, or at a start that tells more of it than its own length),
-        means over several are no longer resolved: overlaps may be off by hundredths, and the status is NOT_CONVERGED.
+        (n_iterations + 1, K, K). `Status.CONVERGED` where the last iteration changed no overlap by 1e-10, or 1e-5 with
+        shared inputs. Means over more than three fields use 2^14 quasi-random ones, always the same: correct to some
+        3e-4. Where a field is known to a variance below 0.25 (near a teacher, or at a start that tells more of it than
+        its own length), means over several are no longer resolved: overlaps may be off by hundredths, and the status is
+        NOT_CONVERGED.
 
     Raises
     ------
@@ -75,7 +76,7 @@ def committee_state_evolution(
 
     References
     ----------
-    theory/committee/derivation.md (CM.1) to (CM.10).
+    theory/committee-machine/derivation.md (CM.1) to (CM.10).
     """
     member("model", model, Committee, "a Committee")
     if not isinstance(model.prior, (Binary, Spherical)):

@@ -44,7 +44,7 @@ class Committee(Model):
 
     References
     ----------
-    theory/committee/derivation.md; Barkai, Hansel & Sompolinsky 1992; Engel, Kohler, Tschepke, Vollmayr & Zippelius
+    theory/committee-machine/derivation.md; Barkai, Hansel & Sompolinsky 1992; Engel, Kohler, Tschepke, Vollmayr & Zippelius
     1992.
     """
 

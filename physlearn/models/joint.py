@@ -49,7 +49,7 @@ def votes(
 
     References
     ----------
-    theory/committee/derivation.md (CM.3), (CM.4).
+    theory/committee-machine/derivation.md (CM.3), (CM.4).
     """
     y = np.asarray(label, dtype=np.float64)
     K = mean.shape[1]
@@ -185,7 +185,7 @@ def sites(
 
     References
     ----------
-    theory/committee/derivation.md (CM.5), (CM.6).
+    theory/committee-machine/derivation.md (CM.5), (CM.6).
     """
     D, K = field.shape
     weight = np.full(D, 1 / max(D, 1)) if weight is None else weight

@@ -64,7 +64,8 @@ class BeliefPropagation(Solver):
     ----------
     messages : {"gaussian", "exact"}
         Take the sum of the other weights to be normal (of variance 1 at least), or take its exact distribution, which
-        costs P N^2 a sweep and needs patterns of -1 and +1. Units of a committee vote independently in both.
+        costs P N^2 a sweep and needs patterns of -1 and +1. Units of a committee vote independently in both, which
+        is exact for trees only: where units share their inputs see `AMP`.
     n_iterations : int
         Number of sweeps at most.
     tolerance : float
@@ -194,7 +195,8 @@ class ReinforcedBP(Solver):
     n_iterations : int
         Number of sweeps at most.
     damping : float
-        Fraction of the old messages that is kept.
+        Fraction of the old messages that is kept. Committees whose units share their inputs need 0.3 to 0.5, and a rate
+        near 0.01: without damping all units overshoot together and stay alike.
     start : float
         Standard deviation of the random fields that the run starts from.
 

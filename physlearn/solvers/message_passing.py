@@ -127,7 +127,7 @@ class AMP(Solver):
 
     References
     ----------
-    theory/teacher-student-perceptron; theory/committee/derivation.md (CM.7), (CM.8); Kabashima 2003; Donoho, Maleki &
+    theory/teacher-student-perceptron; theory/committee-machine/derivation.md (CM.7), (CM.8); Kabashima 2003; Donoho, Maleki &
     Montanari 2009; Rangan 2011; Aubin, Maillard, Barbier, Krzakala, Macris & Zdeborova 2018.
     """
 
