@@ -127,8 +127,8 @@ class AMP(Solver):
 
     References
     ----------
-    theory/teacher-student-perceptron; theory/committee-machine/derivation.md (CM.7), (CM.8); Kabashima 2003; Donoho, Maleki &
-    Montanari 2009; Rangan 2011; Aubin, Maillard, Barbier, Krzakala, Macris & Zdeborova 2018.
+    theory/teacher-student-perceptron; theory/committee-machine/derivation.md (CM.7), (CM.8); Kabashima 2003; Donoho,
+    Maleki & Montanari 2009; Rangan 2011; Aubin, Maillard, Barbier, Krzakala, Macris & Zdeborova 2018.
     """
 
     state_type = AMPState
