@@ -44,8 +44,8 @@ class Committee(Model):
 
     References
     ----------
-    theory/committee/derivation.md; Barkai, Hansel & Sompolinsky 1992; Engel, Kohler, Tschepke, Vollmayr & Zippelius
-    1992.
+    theory/committee-machine/derivation.md; Barkai, Hansel & Sompolinsky 1992; Engel, Kohler, Tschepke, Vollmayr &
+    Zippelius 1992.
     """
 
     n_hidden: int = 3

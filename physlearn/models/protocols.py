@@ -1,11 +1,14 @@
 """Protocols of focusing: how the coupling of replicas to their centre, and their number, grow step by step."""
 
+import functools
 import itertools
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from physlearn.inputs import keep, number, reject
 from physlearn.models.schedules import linear
@@ -75,7 +78,7 @@ class Scoping(Protocol):
     Parameters
     ----------
     n_replicas : float
-        y >= 2.
+        y >= 2; infinite too.
     couplings : sequence of float
         The values of gamma >= 0, never decreasing.
     """
@@ -86,7 +89,7 @@ class Scoping(Protocol):
     def __post_init__(self) -> None:
         keep(
             self,
-            n_replicas=number("n_replicas", self.n_replicas, at_least=2),
+            n_replicas=_n_replicas(self.n_replicas),
             couplings=_rising("couplings", self.couplings, at_least=0.0),
         )
 
@@ -104,7 +107,7 @@ class FreeScoping(Protocol):
     couplings : sequence of float
         gamma >= 0, never decreasing.
     n_replicas : sequence of float
-        y >= 2, never decreasing, as many.
+        y >= 2, infinite too, never decreasing, as many.
     """
 
     couplings: Iterable[float]
@@ -112,7 +115,7 @@ class FreeScoping(Protocol):
 
     def __post_init__(self) -> None:
         couplings = _rising("couplings", self.couplings, at_least=0.0)
-        n_replicas = _rising("n_replicas", self.n_replicas, at_least=2.0)
+        n_replicas = _rising("n_replicas", self.n_replicas, _n_replicas)
         if len(couplings) != len(n_replicas):
             raise reject("n_replicas", f"a schedule of {len(n_replicas)} values", f"{len(couplings)} values")
         keep(self, couplings=couplings, n_replicas=n_replicas)
@@ -122,10 +125,19 @@ class FreeScoping(Protocol):
         return tuple(zip(self.couplings, self.n_replicas, strict=True))
 
 
-def _rising(field: str, values: Any, **limits: float) -> tuple[float, ...]:
+def _n_replicas(value: Any) -> float:
+    """A number of replicas, which may be infinite."""
+    is_infinite = isinstance(value, (float, np.floating)) and value == math.inf
+    return math.inf if is_infinite else number("n_replicas", value, at_least=2)
+
+
+def _rising(
+    field: str, values: Any, check: Callable[[Any], float] | None = None, **limits: float
+) -> tuple[float, ...]:
     """The values of a schedule as floats, if they never decrease."""
+    check = check or functools.partial(number, field, **limits)
     try:
-        checked = tuple(number(field, value, **limits) for value in values)
+        checked = tuple(check(value) for value in values)
     except TypeError:
         raise reject(field, values, "a sequence of numbers") from None
     if not checked:

@@ -61,7 +61,8 @@ class Replicated(Model):
 
     References
     ----------
-    theory/local-entropy/derivation.md; Baldassi, Borgs, Chayes, Ingrosso, Lucibello, Saglietti & Zecchina 2016.
+    theory/single-flips/derivation.md (R.1), (R.3); Baldassi, Borgs, Chayes, Ingrosso, Lucibello, Saglietti & Zecchina
+    2016.
     """
 
     alpha: float = field(init=False)

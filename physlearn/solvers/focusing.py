@@ -11,13 +11,14 @@ from physlearn.models import Instance, Model
 from physlearn.models.protocols import Protocol, StandardReinforcement
 from physlearn.results import Status
 from physlearn.solvers.base import Solver
-from physlearn.solvers.belief_propagation import MESSAGES, BeliefPropagationResult, moments, own_field
+from physlearn.solvers.belief_propagation import MESSAGES, BeliefPropagationResult, moments
 from physlearn.solvers.messages import (
     MessagesState,
     advance,
     free_entropy,
     log_2cosh,
-    refusal,
+    own_field,
+    seeking_refusal,
     signs,
     start,
 )
@@ -75,12 +76,14 @@ class FocusingBP(Solver):
     ``energy``, ``converged`` (1 or 0), ``residual``, ``overlap`` and, where there is a teacher, ``teacher_overlap``.
     With `local_entropy`, and a finite coupling, there are also ``distance`` (of a replica from the centre) and
     ``local_entropy``: by Bethe, (1/N) times the logarithm of the number of solutions at that distance from a centre
-    drawn as the replicated measure does (BP.15).
+    drawn as the replicated measure does (BP.15). For infinitely many replicas the centre is the signs of the fields,
+    and this is what `BeliefPropagation` finds on the instance `Tethered` to it. At infinite coupling, that of
+    `StandardReinforcement`, the distance is zero, where there is one configuration: Bethe's limit is negative (BP.21).
 
     References
     ----------
-    theory/belief-propagation/derivation.md (BP.11) to (BP.15); Baldassi, Borgs, Chayes, Ingrosso, Lucibello, Saglietti
-    & Zecchina 2016.
+    theory/belief-propagation/derivation.md (BP.11) to (BP.15), (BP.21); Baldassi, Borgs, Chayes, Ingrosso, Lucibello,
+    Saglietti & Zecchina 2016.
     """
 
     state_type = FocusingState
@@ -111,10 +114,7 @@ class FocusingBP(Solver):
         )
 
     def supports(self, model: Model) -> str | None:
-        refused = refusal("FocusingBP", model, self.messages)
-        return refused or (
-            model.energy_refusal and f"FocusingBP seeks zeros of the energy: {model.energy_refusal}"
-        )
+        return seeking_refusal("FocusingBP", model, self.messages)
 
     def init(self, instance: Instance, rng: np.random.Generator) -> FocusingState:
         state = FocusingState(**start(instance, self.start, rng))
@@ -168,6 +168,8 @@ def _leaning(field: np.ndarray, coupling: float) -> np.ndarray:
 
 def pull(field: np.ndarray, coupling: float, n_replicas: float) -> np.ndarray:
     """The extra field that the other replicas exert through the centre (BP.12); at most 1e6 in size."""
+    if math.isinf(n_replicas):
+        return np.sign(field) * min(coupling, 1e6)
     return np.clip(_leaning((n_replicas - 1) * _leaning(field, coupling), coupling), -1e6, 1e6)
 
 
@@ -176,7 +178,8 @@ def focused(
 ) -> dict[str, float]:
     """Distance of a replica from the centre and local entropy around it (BP.14), (BP.15)."""
     field = state.field - state.pull
-    centre = np.tanh(n_replicas * _leaning(field, coupling))
+    leaning = _leaning(field, coupling)
+    centre = np.sign(leaning) if math.isinf(n_replicas) else np.tanh(n_replicas * leaning)
     overlap, sites = 0.0, 0.0
     for sign in (1, -1):
         probability, total = (1 + sign * centre) / 2, field + sign * coupling

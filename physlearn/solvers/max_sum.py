@@ -8,12 +8,11 @@ import numpy as np
 from physlearn.inputs import integer, keep, number
 from physlearn.kernels.belief_propagation import ROWS
 from physlearn.kernels.max_sum import sweep_max_sum
-from physlearn.kernels.threads import in_slices
 from physlearn.models import Instance, Model
 from physlearn.models.base import integer_bounds
 from physlearn.results import Status
 from physlearn.solvers.base import Solver
-from physlearn.solvers.messages import MessagesState, interval, refusal, signs, start
+from physlearn.solvers.messages import MessagesState, interval, own_field, refusal, shared, signs, start
 
 # Below this number of messages a thread costs more than it saves.
 _WORTH_A_THREAD = 10_000
@@ -26,15 +25,17 @@ class MaxSumState(MessagesState):
 
 @dataclass(frozen=True)
 class MaxSum(Solver):
-    r"""Max-sum on the weights of a binary perceptron: the configurations of lowest energy, by messages.
+    r"""Max-sum on the weights of a perceptron or committee: the configurations of lowest energy, by messages.
 
     .. math::
         u_{\mu i} = \frac12 [M_{\mu i}(+1) - M_{\mu i}(-1)], \quad M_{\mu i}(w) =
         \max_{w_j, j \ne i} \Big[-E_\mu + \sum_{j \ne i} (h_j - u_{\mu j}) w_j\Big], \quad
-        h_i^{t+1} = \sum_\mu u_{\mu i} + \rho_t h_i^t
+        h_i^{t+1} = B_i + \sum_\mu u_{\mu i} + \rho_t h_i^t
 
     with E the number of violated constraints and rho_t = 1 - (1 - rho)^t. Where solutions abound all of them are best,
-    and only the reinforcement, from random first fields, draws the fields towards one.
+    and only the reinforcement, from random first fields, draws the fields towards one. An external field B, such as
+    a tether's, is counted in units of the energy: sought is the maximum of -E(w) + B.w. The signs of h are that
+    configuration, if there is only one, where the graph of weights and patterns is a tree, such as a single pattern.
 
     Parameters
     ----------
@@ -51,16 +52,21 @@ class MaxSum(Solver):
 
     Notes
     -----
-    SOLVED as soon as the signs of the fields violate no constraint; CONVERGED, without reinforcement, at a fixed point
-    whose signs do; else COMPLETED. Patterns are of -1 and +1. A sweep sorts each pattern's fields, O(P N ln N). The
-    trace holds ``energy`` and ``residual``.
+    SOLVED as soon as the signs of the fields violate no constraint, in an external field without reinforcement only
+    at a fixed point; CONVERGED, without reinforcement, at a fixed point whose signs do; else COMPLETED. A sweep sorts
+    each pattern's fields, O(P N ln N). The trace holds ``energy`` and ``residual``.
+
+    Patterns are of -1 and +1, so that every flip moves a sum by two and the cheapest are the smallest fields. With
+    real patterns flips move it by as much as the pattern's entries say, and the cheapest set of them that meets a
+    constraint is the solution of a knapsack problem, for each message anew: max-sum has no tractable messages there.
 
     References
     ----------
-    theory/belief-propagation/derivation.md (BP.18); Baldassi & Braunstein 2015.
+    theory/belief-propagation/derivation.md (BP.18), (BP.20); Baldassi & Braunstein 2015.
     """
 
     state_type = MaxSumState
+    takes_external = True
 
     rate: float = 1e-2
     n_iterations: int = 1000
@@ -79,11 +85,11 @@ class MaxSum(Solver):
         )
 
     def supports(self, model: Model) -> str | None:
-        refused = refusal("MaxSum", model, "exact")
+        refused = refusal("MaxSum", model)
         if refused:
             return refused
-        if model.n_hidden > 1:
-            return f"MaxSum treats single perceptrons, which {type(model).__name__} is not."
+        if model.patterns != "binary":
+            return "MaxSum needs patterns of -1 and +1: else its cheapest flips solve a knapsack problem."
         if interval(model.channel) is None:
             return f"MaxSum needs constraints that hold or don't; the channel {model.channel!r} is noisy or has others."
         return None
@@ -94,30 +100,31 @@ class MaxSum(Solver):
     def sweep(self, instance: Instance, state: MaxSumState, rng: np.random.Generator) -> MaxSumState:
         n_blocks = -(-instance.P // ROWS)
         totals, changes = np.zeros((n_blocks, instance.N)), np.zeros(n_blocks)
-        lowest, highest = integer_bounds(instance.model.channel.bounds, instance.N)
+        K, ends = instance.model.n_hidden, interval(instance.model.channel)
+        assert ends is not None
+        lowest, highest = integer_bounds(ends, instance.N // K)
 
         def work(first: int, last: int) -> None:
             sweep_max_sum(
-                instance.gauged, state.messages, state.field, lowest, highest, self.damping, totals, changes,
+                instance.gauged, K, state.messages, state.field, lowest, highest, self.damping, totals, changes,
                 first, last,
             )  # fmt: skip
 
-        if state.messages.size < _WORTH_A_THREAD:
-            work(0, n_blocks)
-        else:
-            in_slices(work, n_blocks)
+        shared(work, n_blocks, state.messages.size, _WORTH_A_THREAD)
         strength = -math.expm1(state.n_sweeps * math.log1p(-self.rate))
         state.residual = float(changes.max(initial=0.0))
         state.pull = strength * state.field
-        state.field = np.clip(totals.sum(axis=0) + state.pull, -1e6, 1e6)
+        state.field = np.clip(own_field(instance, totals.sum(axis=0)) + state.pull, -1e6, 1e6)
         state.weights = signs(state)
         state.n_sweeps += 1
         return state
 
     def status(self, instance: Instance, state: MaxSumState) -> Status | None:
-        if instance.model.energy(instance, state.weights) == 0:
+        settled = self.rate == 0 and state.residual < self.tolerance
+        at_once = self.rate > 0 or instance.external is None
+        if (at_once or settled) and instance.model.energy(instance, state.weights) == 0:
             return Status.SOLVED
-        if self.rate == 0 and state.residual < self.tolerance:
+        if settled:
             return Status.CONVERGED
         return Status.COMPLETED if state.n_sweeps >= self.n_iterations else None
 

@@ -5,13 +5,17 @@ from typing import Any
 
 import numpy as np
 
-from physlearn.inputs import integer, keep, number
+from physlearn.inputs import choice, integer, keep, number
 from physlearn.kernels.patterns import packed_products, sums_of_columns, sums_of_rows
-from physlearn.models import Channel, Committee, Instance, Model, Prior
+from physlearn.models import Binary, Channel, Committee, Instance, Model, Prior, Spherical
 from physlearn.models.base import normalised_overlap
 from physlearn.results import Status
+from physlearn.solvers import shared_inputs
 from physlearn.solvers.base import Solver, State
 from physlearn.solvers.messages import teacher_overlap
+
+# Units that are treated jointly have 2^K configurations at each input.
+_MOST_UNITS = 11
 
 
 @dataclass
@@ -24,12 +28,17 @@ class AMPState(State):
         Posterior mean a and variance v of each weight, and the field B that gave them.
     precision : ndarray, shape (N,) or ()
         The precision A that goes with the field, the multiplier that holds the norm included.
+
+        Where units are treated jointly, the variance is the covariance of the weights at an input, averaged over the
+        inputs, and it, the precision and the cavity variance are (K, K).
     gradient, cavity_mean : ndarray, shape (P,), of committees (P, K)
         Output function g, and the mean omega of each pattern's field in its own absence.
     cavity_variance : ndarray, shape (P,) or (), of committees (P, K) or (K,)
         The variance V of that field.
     pull : ndarray, shape (N,) or ()
         What the reinforcement has added to the field.
+    pull_precision : float or ndarray, shape (K, K)
+        The same of the precision, where units are treated jointly.
     draw : ndarray, shape (N,)
         Weights from the prior, deployed where the posterior says nothing at all.
     residual : float
@@ -45,6 +54,7 @@ class AMPState(State):
     cavity_variance: np.ndarray
     draw: np.ndarray
     pull: np.ndarray
+    pull_precision: float | np.ndarray = 0.0
     residual: float = np.inf
     diverged: bool = False
     n_sweeps: int = 0
@@ -73,7 +83,9 @@ class AMP(Solver):
 
     The channel sees V as 1/N or more: below that, less than a single weight is uncertain, and the field of a
     pattern is no longer Gaussian (otherwise a perfectly recovered teacher is lost again in the next sweep).
-    Each unit of a committee has fields, V and g of its own, with N/K in place of N. With `reinforcement` rho > 0 the
+    Each unit of a committee has fields, V and g of its own, with N/K in place of N. Where units share their inputs, the
+    weights at one input are correlated: V and A are then matrices of all units, Z_in sums over the weights of all
+    units at an input, and Z_out is that of correlated fields. With `reinforcement` rho > 0 the
     field is drawn to what it was, B^{t+1} += rho_t B^t, rho_t = 1 - (1 - rho)^t, until the weights violate no
     constraint.
 
@@ -93,6 +105,9 @@ class AMP(Solver):
     start : float
         Standard deviation of random fields B that the first means are computed from. Units of a committee that share
         their inputs stay alike without it.
+    joint : bool
+        Whether units that share their inputs are treated jointly, or, for speed, as if what is left uncertain of
+        each were independent of the others, as belief propagation does: the vote of many units is costly.
 
     Notes
     -----
@@ -112,7 +127,8 @@ class AMP(Solver):
 
     References
     ----------
-    theory/teacher-student-perceptron; Kabashima 2003; Donoho, Maleki & Montanari 2009; Rangan 2011.
+    theory/teacher-student-perceptron; theory/committee-machine/derivation.md (CM.7), (CM.8); Kabashima 2003; Donoho,
+    Maleki & Montanari 2009; Rangan 2011; Aubin, Maillard, Barbier, Krzakala, Macris & Zdeborova 2018.
     """
 
     state_type = AMPState
@@ -123,6 +139,7 @@ class AMP(Solver):
     damping: float = 0.0
     reinforcement: float = 0.0
     start: float = 0.0
+    joint: bool = True
 
     def __post_init__(self) -> None:
         keep(
@@ -132,6 +149,7 @@ class AMP(Solver):
             damping=number("damping", self.damping, at_least=0, below=1),
             reinforcement=number("reinforcement", self.reinforcement, at_least=0, below=1),
             start=number("start", self.start, at_least=0),
+            joint=choice("joint", self.joint, (True, False)),
         )
 
     def supports(self, model: Model) -> str | None:
@@ -139,55 +157,60 @@ class AMP(Solver):
             return f"AMP treats perceptrons and committees, which {type(model).__name__} is not."
         if not (isinstance(model.prior, Prior) and isinstance(model.channel, Channel)):
             return f"AMP needs a model with a Prior and a Channel; {type(model).__name__} has none."
+        if self._is_joint(model):
+            if not isinstance(model.prior, (Binary, Spherical)):
+                return f"AMP treats units jointly for binary or spherical weights, not for the prior {model.prior!r}."
+            if model.n_hidden > _MOST_UNITS:
+                return f"AMP treats at most {_MOST_UNITS} units jointly: joint=False treats {model.n_hidden}."
         if self.reinforcement and model.energy_refusal:
             return f"AMP with reinforcement seeks zeros of the energy: {model.energy_refusal}"
         return None
 
+    def _is_joint(self, model: Model) -> bool:
+        return self.joint and isinstance(model, Committee) and model.n_hidden > 1 and not model.tree
+
     def init(self, instance: Instance, rng: np.random.Generator) -> AMPState:
-        prior, N, P, K = instance.model.prior, instance.N, instance.P, instance.model.n_hidden
+        N, P, K = instance.N, instance.P, instance.model.n_hidden
         draw = instance.model.draw(N, rng)
         field, precision = np.zeros(N), np.zeros(() if K == 1 else N)
         if self.start:
             field = self.start * rng.standard_normal(N)
-        if prior.norm == "constrained":
-            precision = _precision_at_norm(prior, field, precision, np.ones(precision.shape), K)
+        if self._is_joint(instance.model):
+            mean, variance, precision = shared_inputs.posterior(instance, field, np.zeros((K, K)))
+        else:
+            mean, variance, precision = _posterior(instance, field, precision, np.ones(precision.shape))
         per_pattern = (P,) if K == 1 else (P, K)
         return AMPState(
             instance.fingerprint,
-            mean=prior.mean(field, precision) * np.ones(N),
-            variance=prior.variance(field, precision) * np.ones(N),
+            mean=mean,
+            variance=variance,
             field=field,
             precision=precision,
             gradient=np.zeros(per_pattern),
             cavity_mean=np.zeros(per_pattern),
-            cavity_variance=np.ones(() if K == 1 else K),
+            cavity_variance=np.eye(K) if self._is_joint(instance.model) else np.ones(() if K == 1 else K),
             draw=draw,
             pull=np.zeros(()),
         )
 
     def sweep(self, instance: Instance, state: AMPState, rng: np.random.Generator) -> AMPState:
-        prior, channel, K = instance.model.prior, instance.model.channel, instance.model.n_hidden
-        kept = self.damping
+        kept, joint = self.damping, self._is_joint(instance.model)
         with np.errstate(all="ignore"):
-            projection, spread = _onto_patterns(instance, state.mean, state.variance)
-            cavity_mean = projection - spread * state.gradient
-            cavity_variance = np.maximum(spread, K / instance.N)
-            gradient = channel.gradient(instance.labels, cavity_mean, cavity_variance)
-            curvature = channel.curvature(instance.labels, cavity_mean, cavity_variance)
-            projection, precision = _onto_weights(instance, gradient, -curvature * np.ones(gradient.shape))
-            field = projection + precision * state.mean
+            passed = (shared_inputs.fields if joint else _fields)(instance, state)
+            cavity_mean, cavity_variance, gradient, field, precision = passed
             if instance.external is not None:
                 field = field + instance.external
             if self.reinforcement:
                 strength = -np.expm1(state.n_sweeps * np.log1p(-self.reinforcement))
                 state.pull = strength * state.field
                 field = field + state.pull
-            if prior.norm == "constrained":
-                precision = _precision_at_norm(prior, field, precision, state.precision, K)
-            mean, variance = (
-                prior.mean(field, precision),
-                prior.variance(field, precision) * np.ones(instance.N),
-            )
+                if joint:  # what is remembered is the posterior, whose precision couples the units
+                    state.pull_precision = strength * state.precision
+                    precision = precision + state.pull_precision
+            if joint:
+                mean, variance, precision = shared_inputs.posterior(instance, field, precision)
+            else:
+                mean, variance, precision = _posterior(instance, field, precision, state.precision)
             residual = float(np.sqrt(np.mean(np.square(mean - state.mean))))
         state.n_sweeps += 1
         if not (np.isfinite(residual) and np.isfinite(variance).all()):
@@ -244,6 +267,30 @@ class AMP(Solver):
             overlap = float(reference.astype(np.float64) @ state.mean) / instance.N
             observables |= {"tether_overlap": overlap, "distance": (1 - overlap) / 2}
         return observables
+
+
+def _fields(
+    instance: Instance, state: AMPState
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """One pass to the patterns and back: cavity mean and variance, gradient, field and precision."""
+    channel = instance.model.channel
+    projection, spread = _onto_patterns(instance, state.mean, state.variance)
+    cavity_mean = projection - spread * state.gradient
+    cavity_variance = np.maximum(spread, instance.model.n_hidden / instance.N)
+    gradient = channel.gradient(instance.labels, cavity_mean, cavity_variance)
+    curvature = channel.curvature(instance.labels, cavity_mean, cavity_variance)
+    projection, precision = _onto_weights(instance, gradient, -curvature * np.ones(gradient.shape))
+    return cavity_mean, cavity_variance, gradient, projection + precision * state.mean, precision
+
+
+def _posterior(
+    instance: Instance, field: np.ndarray, precision: np.ndarray, start: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Means and variances of the weights, each (N,), and the precision with the multipliers of a constrained norm."""
+    prior, ones = instance.model.prior, np.ones(instance.N)
+    if prior.norm == "constrained":
+        precision = _precision_at_norm(prior, field, precision, start, instance.model.n_hidden)
+    return prior.mean(field, precision) * ones, prior.variance(field, precision) * ones, precision
 
 
 def _is_committee(instance: Instance) -> bool:
@@ -362,6 +409,8 @@ def _free_entropy(instance: Instance, state: AMPState) -> float:
     floor = instance.model.n_hidden / instance.N
     own = field - state.pull if instance.external is None else field - state.pull - instance.external
     with np.errstate(all="ignore"):
+        if variance.ndim == 2:
+            return shared_inputs.free_entropy(instance, state, own) / instance.N
         projection, spread = _onto_patterns(instance, mean, variance)
         # Where `sweep` kept V from vanishing, the entropy is that at the true one; 1e-20, lest zero divide zero.
         V = np.where(state.cavity_variance > floor, state.cavity_variance, np.clip(spread, 1e-20, floor))

@@ -53,7 +53,7 @@ class MessagesState(State):
         return np.tanh(self.field)
 
 
-def refusal(name: str, model: Model, messages: str) -> str | None:
+def refusal(name: str, model: Model, messages: str = "gaussian") -> str | None:
     """None, or why these messages cannot treat the model."""
     if not (model.is_single or isinstance(model, Committee)):
         return f"{name} treats perceptrons and committees, which {type(model).__name__} is not."
@@ -64,6 +64,12 @@ def refusal(name: str, model: Model, messages: str) -> str | None:
     if messages == "exact" and model.patterns != "binary":
         return f"{name} with exact messages needs patterns of -1 and +1, so that sums are integers."
     return None
+
+
+def seeking_refusal(name: str, model: Model, messages: str) -> str | None:
+    """The same of a solver that ends where no constraint is violated."""
+    refused = refusal(name, model, messages)
+    return refused or (model.energy_refusal and f"{name} seeks zeros of the energy: {model.energy_refusal}")
 
 
 def start(instance: Instance, spread: float, rng: np.random.Generator) -> dict[str, Any]:
@@ -145,10 +151,7 @@ def advance(instance: Instance, state: MessagesState, messages: str, damping: fl
                 state.messages[rows] = (1 - kept) * new + kept * state.messages[rows]
                 totals[block] = state.messages[rows].sum(axis=0)
 
-    if P * N < _WORTH_A_THREAD or bounds is None:
-        work(0, n_blocks)
-    else:
-        in_slices(work, n_blocks)
+    shared(work, n_blocks, P * N if bounds is not None else 0)
     state.residual = float(changes.max(initial=0.0))
     state.n_sweeps += 1
     state.diverged |= not np.isfinite(state.residual)
@@ -182,7 +185,7 @@ def cavity_moments(instance: Instance, state: MessagesState) -> tuple[np.ndarray
     def work(first: int, last: int) -> None:
         kernels.cavity_sums(instance.gauged, K, state.messages, state.field, mean, variance, first, last)
 
-    _shared(work, P, state.messages.size)
+    shared(work, P, state.messages.size)
     D = instance.N // K
     return mean / math.sqrt(D), np.maximum(variance, _TINY) / D
 
@@ -190,7 +193,7 @@ def cavity_moments(instance: Instance, state: MessagesState) -> tuple[np.ndarray
 def log_cosh_of_cavities(instance: Instance, state: MessagesState) -> float:
     """Sum over all messages of ln 2cosh(h - u)."""
     totals = np.empty(instance.P)
-    _shared(
+    shared(
         lambda first, last: kernels.log_cosh_sums(state.messages, state.field, totals, first, last),
         instance.P,
         state.messages.size,
@@ -218,6 +221,11 @@ def free_entropy(
     total += float(log_masses(instance, state, messages).sum())
     total -= instance.P * float(each.sum()) - log_cosh_of_cavities(instance, state)
     return total / instance.N
+
+
+def own_field(instance: Instance, total: np.ndarray) -> np.ndarray:
+    """The sums of the messages, with the instance's external field."""
+    return total if instance.external is None else total + instance.external
 
 
 @functools.lru_cache(maxsize=64)
@@ -287,8 +295,9 @@ def _of_any_channel(instance: Instance, state: MessagesState, rows: slice) -> np
     return np.clip((logs[0] - logs[1]) / 2, -kernels.STRONGEST, kernels.STRONGEST)
 
 
-def _shared(work: Any, n_items: int, n_entries: int) -> None:
-    if n_entries < _WORTH_A_THREAD:
+def shared(work: Any, n_items: int, n_entries: int, worth: int = _WORTH_A_THREAD) -> None:
+    """Call ``work(first, last)`` on all items, in slices on several threads where there are `worth` entries or more."""
+    if n_entries < worth:
         work(0, n_items)
     else:
         in_slices(work, n_items)

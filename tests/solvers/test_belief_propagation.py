@@ -312,3 +312,13 @@ def test_exact_messages_need_integers():
     assert refused == (
         "BeliefPropagation with exact messages needs patterns of -1 and +1, so that sums are integers."
     )
+
+
+@pytest.mark.validation
+def test_seven_units_that_share_their_inputs_are_solved_by_reinforcement():
+    """With damping; without, all units overshoot together."""
+    instance = Committee(0.2, n_hidden=7).sample(7 * 1001, 1)
+    result = solve(instance, ReinforcedBP(rate=0.01, damping=0.5, start=0.3, n_iterations=500), 1)
+    assert result.status is Status.SOLVED
+    undamped = solve(instance, ReinforcedBP(rate=0.01, start=0.3, n_iterations=50), 1)
+    assert undamped.energy > 0.4 * instance.P

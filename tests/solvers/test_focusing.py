@@ -76,6 +76,41 @@ def test_local_entropy_and_distance_are_derivatives_of_the_free_entropy(model):
     assert by_coupling == pytest.approx(n_replicas * overlap, abs=1e-6)
 
 
+def test_infinitely_many_replicas_are_tethered_to_the_signs_of_their_fields():
+    """Distance and local entropy are those of belief propagation around that centre, and the limit of many replicas."""
+    from physlearn.models import Tethered
+    from physlearn.solvers import BeliefPropagation
+
+    instance = Perceptron(0.4).sample(101, 1)
+    found = {}
+    for n_replicas in (1e6, math.inf):
+        protocol = FreeScoping((0.5,), (n_replicas,))
+        solver = FocusingBP(protocol, tolerance=1e-11, n_iterations=2000, stop=False, damping=0.7)
+        result = found[n_replicas] = solve(instance, solver, 1)
+        assert result.trace.converged[0] == 1
+    tethered = Tethered(instance, found[math.inf].weights, 0.5)
+    around = solve(tethered, BeliefPropagation(tolerance=1e-11, damping=0.5), 1)
+    assert found[math.inf].trace.distance[0] == pytest.approx(around.distance, abs=1e-8)
+    assert found[math.inf].trace.local_entropy[0] == pytest.approx(around.entropy, abs=1e-8)
+    assert found[1e6].trace.local_entropy[0] == pytest.approx(around.entropy, abs=1e-4)
+    np.testing.assert_array_equal(focusing.pull(np.array([-2.0, 0.0, 3.0]), 0.5, math.inf), [-0.5, 0.0, 0.5])
+
+
+def test_local_entropy_at_infinite_coupling_would_be_negative():
+    """The limit of (BP.15) exists and is (BP.21), but there is one configuration at distance zero, not fewer."""
+    instance, n_replicas = Perceptron(0.4).sample(101, 1), 3.0
+    solver = FocusingBP(
+        FreeScoping((25.0,), (n_replicas,)), tolerance=1e-11, n_iterations=2000, stop=False, damping=0.7
+    )
+    result = solve(instance, solver, 1)
+    field = result.state.field / n_replicas
+    sites = float(field @ np.tanh(n_replicas * field))
+    limit = messages.free_entropy(instance, result.state, "gaussian", sites)
+    assert result.trace.distance[0] < 1e-15
+    assert result.trace.local_entropy[0] == pytest.approx(limit, abs=1e-8)
+    assert limit < -0.03
+
+
 def test_without_coupling_all_is_as_without_replicas():
     from physlearn.solvers import BeliefPropagation
 
