@@ -5,6 +5,7 @@ unphysical. Open markers are simulations, with one standard error over the insta
 """
 
 from physlearn.plotting import settings as _settings  # noqa: F401
-from physlearn.plotting.figures import curves, finite_size, phase_diagram, plot_study
+from physlearn.plotting.crossings import finite_size
+from physlearn.plotting.figures import curves, phase_diagram, plot_study
 
 __all__ = ["curves", "finite_size", "phase_diagram", "plot_study"]

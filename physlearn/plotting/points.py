@@ -36,7 +36,9 @@ def draw_points(
                 continue
             parts = [str(solver)] if solver is not None else []
             parts += [named(series, value)] if series is not None else []
-            points(ax, *_placed(data, variable, x, rate), look(k, len(values), j * step), ", ".join(parts))
+            # Where all have one value, colours tell solvers apart.
+            style = look(j, len(solvers)) if len(values) == 1 else look(k, len(values), j * step)
+            points(ax, *_placed(data, variable, x, rate), style, ", ".join(parts))
 
 
 def points(ax: "Axes", x: Any, y: Any, error: Any, style: tuple[str, str], label: str | None) -> None:
