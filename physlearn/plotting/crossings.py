@@ -12,7 +12,7 @@ import numpy as np
 from physlearn.plotting.legends import add_legend
 from physlearn.plotting.points import points
 from physlearn.plotting.selection import one_value_needed, values_on
-from physlearn.plotting.style import STYLE, extent, label, look, named, wrapped
+from physlearn.plotting.style import STYLE, SYMBOLS, extent, label, look, named, wrapped
 
 if TYPE_CHECKING:
     import xarray
@@ -53,7 +53,7 @@ def extrapolations(data: "xarray.Dataset | None") -> "list[tuple[str, xarray.Dat
     for place in itertools.product(*(range(data.sizes[name]) for name in axes)):
         one = data.isel(dict(zip(axes, place, strict=True)))
         if np.isfinite(one["threshold"].values).any():
-            panels.append((", ".join(named(name, one[name].item()) for name in axes), one))
+            panels.append((", ".join(named(SYMBOLS.get(name, name), one[name].item()) for name in axes), one))
     return panels
 
 
@@ -156,6 +156,13 @@ def _of_solvers(
         ax.set_ylim(bottom - (0.08 * len(names) + 0.05) * (top - bottom), top + 0.05 * (top - bottom))
         ax.legend(fontsize=7.5, loc="lower right")  # in the room made below
     return ax
+
+
+def same_range(panels: "Sequence[Axes]") -> None:
+    """Give panels that are to be compared one vertical range, the smallest that shows all."""
+    ranges = np.array([ax.get_ylim() for ax in panels])
+    for ax in panels if len(panels) > 1 else ():
+        ax.set_ylim(ranges[:, 0].min(), ranges[:, 1].max())
 
 
 def draw_limits(data: "xarray.Dataset", axis: str, ax: "Axes") -> "Axes":

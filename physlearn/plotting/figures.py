@@ -10,7 +10,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from physlearn.inputs import reject
-from physlearn.plotting.crossings import axis_of_limits, draw_crossings, draw_limits, extrapolations
+from physlearn.plotting.crossings import (
+    axis_of_limits,
+    draw_crossings,
+    draw_limits,
+    extrapolations,
+    same_range,
+)
 from physlearn.plotting.legends import add_legend
 from physlearn.plotting.lines import draw_theory, draw_thresholds
 from physlearn.plotting.points import draw_points
@@ -195,11 +201,12 @@ def phase_diagram(
                 [*(values_on(dataset, "N") if dataset is not None and "N" in dataset.dims else []),
                  *(extrapolation["N"].values.tolist() if extrapolation is not None and limits else [])]
             )  # fmt: skip
-            free = iter(axes.flat[len(panels) :])
-            for title, part in limits:
-                draw_crossings(part, theory, next(free), list(sizes), title)
+            free = list(axes.flat[len(panels) : n_panels])
+            for ax, (title, part) in zip(free, limits, strict=False):
+                draw_crossings(part, theory, ax, list(sizes), title)
+            same_range(free[: len(limits)])
             if extrapolation is not None and over is not None:
-                draw_limits(extrapolation, over, next(free))
+                draw_limits(extrapolation, over, free[-1])
         except ValueError:
             plt.close(figure)
             raise

@@ -100,8 +100,9 @@ def test_the_figure_has_a_panel_for_each_value_and_one_of_the_limits(result, fou
     panels = [{"variable": "solved", "select": {"n_hidden": K, "N": 945}, "title": str(K)} for K in UNITS]
     figure = plotting.phase_diagram(result, None, found, panels=panels, columns=3)
     shown = [ax for ax in figure.axes if ax.axison]
-    titles = [f"n_hidden = {K}, $N \\to \\infty$ (stars)" for K in UNITS]
+    titles = [f"$K$ = {K}, $N \\to \\infty$ (stars)" for K in UNITS]
     assert [ax.get_title() for ax in shown] == ["3", "5", "7", *titles, r"limits, $N \to \infty$"]
+    assert len({ax.get_ylim() for ax in shown[3:6]}) == 1
     assert shown[6].get_xlabel() == "number of hidden units $K$"
     for k, solver in enumerate(SOLVERS):
         expected = found["threshold"].sel(solver=solver).dropna("n_hidden")
