@@ -95,7 +95,7 @@ def draw_crossings(
             below = bool(limit >= values[nearest])
             ax.axhline(values[nearest], color="#000000", lw=1, ls=":")
             # Where it meets no point: in the middle of the widest gap between two sizes.
-            ends = np.sort([*places, 0, line[1]])
+            ends = np.sort([*places, *line])
             gap = int(np.argmax(np.diff(ends)))
             ax.annotate(
                 f"theory, {theory['threshold'].values[nearest]} {values[nearest]:.4g}",
@@ -144,16 +144,15 @@ def _of_solvers(
             ax.errorbar([0], [limit], [error], fmt="*", color=colour, ms=9, clip_on=False, zorder=4)
         if theory is not None and "threshold_load" in theory:
             for name, value in zip(theory["threshold"].values, theory["threshold_load"].values, strict=True):
-                ax.axhline(value, color="#000000", lw=1, ls=":")
-                place, text = (line[1] / 2, value), f"theory, {name} {value:.4g}"
-                ax.annotate(text, place, (0, 3), textcoords="offset points", ha="center", fontsize=8)
+                ax.axhline(value, color="#000000", lw=1, ls=":", label=f"theory, {name} {value:.4g}")
         ax.set_xlim(0, line[1])
         ax.set_xlabel(rf"$N^{{-{Fraction(exponent).limit_denominator(12)}}}$")
         _, height = extent(ax)
         ax.set_ylabel(wrapped(f"load at which the rate is {_level(data)}", 1.1 * height, 10))
         ax.set_title(rf"{f'{title}, ' if title else ''}$N \to \infty$ (stars)", pad=16)
         bottom, top = ax.get_ylim()
-        ax.set_ylim(bottom - (0.08 * len(names) + 0.05) * (top - bottom), top + 0.05 * (top - bottom))
+        rows = len(ax.get_legend_handles_labels()[1])
+        ax.set_ylim(bottom - (0.08 * rows + 0.05) * (top - bottom), top + 0.05 * (top - bottom))
         ax.legend(fontsize=7.5, loc="lower right")  # in the room made below
     return ax
 
