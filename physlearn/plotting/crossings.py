@@ -150,11 +150,23 @@ def _of_solvers(
         _, height = extent(ax)
         ax.set_ylabel(wrapped(f"load at which the rate is {_level(data)}", 1.1 * height, 10))
         ax.set_title(rf"{f'{title}, ' if title else ''}$N \to \infty$ (stars)", pad=16)
-        bottom, top = ax.get_ylim()
+        bottom, top = _range(data, ["crossing", "threshold"], theory)
         rows = len(ax.get_legend_handles_labels()[1])
-        ax.set_ylim(bottom - (0.08 * rows + 0.05) * (top - bottom), top + 0.05 * (top - bottom))
+        ax.set_ylim(bottom - (0.08 * rows + 0.1) * (top - bottom), top + 0.05 * (top - bottom))
         ax.legend(fontsize=7.5, loc="lower right")  # in the room made below
     return ax
+
+
+def _range(
+    data: "xarray.Dataset", names: Sequence[str], theory: "xarray.Dataset | None" = None
+) -> tuple[float, float]:
+    """From the lowest to the highest value of `names`, with errors that are not so long as to hide the others."""
+    ends = [theory["threshold_load"].values] if theory is not None and "threshold_load" in theory else []
+    values = np.concatenate([data[name].values.ravel() for name in names])
+    errors = np.concatenate([data[f"{name}_error"].values.ravel() for name in names])
+    errors = np.minimum(errors, 0.5 * np.ptp(values[np.isfinite(values)]))
+    shown = np.concatenate([*ends, values - errors, values + errors])
+    return float(np.nanmin(shown)), float(np.nanmax(shown))
 
 
 def same_range(panels: "Sequence[Axes]") -> None:
@@ -172,8 +184,10 @@ def draw_limits(data: "xarray.Dataset", axis: str, ax: "Axes") -> "Axes":
             one = data.isel(solver=k) if "solver" in data.dims else data
             one = one.isel({axis: np.flatnonzero(np.isfinite(one["threshold"].values))})
             style = look(k, len(solvers))
-            ax.plot(one[axis], one["threshold"], "-", color=style[0], lw=0.8, alpha=0.6)
+            ax.plot(one[axis], one["threshold"], "-", color=style[0], lw=0.8, alpha=0.5)
             points(ax, one[axis], one["threshold"], one["threshold_error"], style, name)
+        bottom, top = _range(data, ["threshold"])
+        ax.set_ylim(bottom - 0.05 * (top - bottom), top + 0.05 * (top - bottom))
         places = data[axis].values
         if len(places) <= _MOST_TICKS:
             ax.set_xticks(places)
