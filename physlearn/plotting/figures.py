@@ -21,6 +21,7 @@ from physlearn.plotting.legends import add_legend
 from physlearn.plotting.lines import draw_theory, draw_thresholds
 from physlearn.plotting.points import draw_points
 from physlearn.plotting.selection import (
+    MOST_PANELS,
     at,
     axis_for,
     beside,
@@ -167,8 +168,8 @@ def phase_diagram(
 ) -> "Figure":
     """A figure of `curves`, one panel for each entry of `panels`, and of `finite_size` where that is given.
 
-    Where the extrapolation has an axis beside the solvers, each of its values has a panel, and a last one shows the
-    limits against it.
+    Where the extrapolation has an axis beside the solvers, each of its values has a panel (unless there are more than
+    twelve), and a last one shows the limits against it.
 
     Parameters
     ----------
@@ -184,6 +185,7 @@ def phase_diagram(
         raise reject("dataset", None, "a dataset, or a theory, or both")
     panels = default_panels(dataset, theory) if panels is None else panels
     limits = extrapolations(extrapolation)
+    limits = limits if len(limits) <= MOST_PANELS else []
     over = axis_of_limits(extrapolation)
     n_panels = len(panels) + len(limits) + (over is not None)
     columns = max(1, min(columns, n_panels))

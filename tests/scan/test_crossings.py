@@ -114,6 +114,14 @@ def test_the_figure_has_a_panel_for_each_value_and_one_of_the_limits(result, fou
     plt.close(figure)
 
 
+def test_a_long_error_does_not_hide_the_others(found):
+    one = found.sel(n_hidden=3)
+    usual = plotting.finite_size(one).get_ylim()
+    one = one.assign(crossing_error=one["crossing_error"].where(one["N"] > 105, 1e6))
+    assert np.ptp(plotting.finite_size(one).get_ylim()) < 3 * np.ptp(usual)
+    plt.close("all")
+
+
 def test_one_panel_is_for_one_value(found):
     with pytest.raises(InputError, match=r"^select\.n_hidden: got None; allowed: one of 3, 5, 7\.$"):
         plotting.finite_size(found)
