@@ -52,6 +52,9 @@ def crossings(result: "xarray.Dataset", entry: Mapping[str, Any], seed: int) -> 
         for place in itertools.product(*(range(len(values)) for values in axes.values()))
     }
     found = {place: part for place, part in parts.items() if "refused" not in part.attrs}
+    if not found:
+        reasons = list(dict.fromkeys(part.attrs["refused"] for part in parts.values()))
+        attrs["refused"] = " Or ".join(reasons[:3])
     if not names or not found:
         data = next(iter(parts.values()))
         return annotate(data.assign_attrs(attrs))

@@ -77,6 +77,12 @@ def test_axes_of_a_single_value_and_a_chosen_solver_make_no_dimension(result, fo
     assert float(one["threshold"]) == float(found["threshold"].sel(solver="annealing", n_hidden=5))
     refused = crossings(result.sel(n_hidden=[7], solver=["annealing"]), ENTRY, 7)
     assert refused.attrs["refused"].startswith("successes: got 0 throughout")
+    never = result.assign(solved=0 * result["solved"])
+    reason = "successes: got 0 throughout at N = 105; allowed: successes and failures."
+    assert crossings(never, ENTRY, 7).attrs["refused"] == reason
+    never["solved"][0, :2, 0, 0] = 1
+    other = "successes: got 0 throughout at N = 315; allowed: successes and failures."
+    assert crossings(never, ENTRY, 7).attrs["refused"] == f"{other} Or {reason}"
     over_solvers = crossings(result.sel(n_hidden=5), ENTRY, 7)
     assert over_solvers["threshold"].dims == ("solver",)
 
