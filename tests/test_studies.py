@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import matplotlib
@@ -21,6 +22,19 @@ from physlearn.scan import Study, read
 ROOT = Path(__file__).resolve().parents[1]
 STUDIES = sorted(path.parent for path in (ROOT / "simulations").glob("*/study.toml"))
 PROFILES = ("smoke", "laptop", "paper")
+
+
+def profiles(study):
+    return tomllib.loads((study / "study.toml").read_text(encoding="utf-8"))["profiles"]
+
+
+EVERY = [(study, profile) for study in STUDIES for profile in (None, *profiles(study))]
+# ``table-committee.txt`` beside ``figure-committee.png``: those of the profile `committee`.
+COMMITTED = [(study, "laptop", "table.txt") for study in STUDIES] + [
+    (path.parent, path.stem.removeprefix("table-"), path.name)
+    for study in STUDIES
+    for path in sorted(study.glob("table-*.txt"))
+]
 
 
 def named(study):
@@ -71,8 +85,7 @@ def test_every_value_is_there_or_its_status_says_why(study, smoke):
         assert (result["satisfiable"] == solved).all()
 
 
-@pytest.mark.parametrize("profile", [None, *PROFILES])
-@pytest.mark.parametrize("study", STUDIES, ids=named)
+@pytest.mark.parametrize(("study", "profile"), EVERY, ids=lambda item: getattr(item, "name", str(item)))
 def test_every_profile_is_valid(study, profile):
     loaded = Study.load(study, profile)
     assert loaded.question.endswith("?")
@@ -101,21 +114,32 @@ def test_drawing_without_data_gives_one_line(study):
 
 @pytest.mark.parametrize("study", STUDIES, ids=named)
 def test_the_page_quotes_the_table(study):
-    """Numbers with errors, and thresholds, in the page's answer are those of the committed table."""
+    """Numbers with errors, and thresholds, in the page's answer are those of the committed tables."""
     answer = (study / "README.md").read_text().partition("## Answer")[2]
-    table = (study / "table.txt").read_text()
+    table = "\n".join(path.read_text() for path in sorted(study.glob("table*.txt")))
     quoted = re.findall(r"\d+\.\d+\(\d+\)", answer)
     assert quoted
     assert [number for number in quoted if number not in table] == []
 
 
-@pytest.mark.parametrize("study", STUDIES, ids=named)
-def test_the_committed_table_is_of_the_laptop_profile(study):
-    scan = Study.load(study, "laptop").scan
-    table = (study / "table.txt").read_text()
+@pytest.mark.parametrize(
+    ("study", "profile", "name"), COMMITTED, ids=lambda item: getattr(item, "name", str(item))
+)
+def test_a_committed_table_is_of_its_profile(study, profile, name):
+    loaded = Study.load(study, profile)
+    scan, table = loaded.scan, (study / name).read_text()
     assert f"{scan.instances} instances" in table
     assert all(f"N = {N}" in table for N in scan.axes["N"])
     assert all(re.search(rf"^ *{alpha:g} ", table, re.MULTILINE) for alpha in scan.axes["alpha"])
+    assert all(f"status of {solver}: " in table for solver in loaded.solvers if len(loaded.solvers) > 1)
+    for K in scan.axes.get("n_hidden", ()):
+        for solver in loaded.solvers:
+            assert f"{solver}, n_hidden = {K}" in table
+    if profile != "laptop":
+        assert set(profiles(study)) >= {profile, *PROFILES}
+        assert plt.imread(study / f"figure-{profile}.png").std() > 0.05
+        assert f"figure-{profile}.png" in (study / "README.md").read_text()
+        assert name in (study / "README.md").read_text()
 
 
 def test_thresholds_of_all_solvers_are_extrapolated_together(smoke):

@@ -50,12 +50,15 @@ def test_tables_of_other_axes():
 def test_a_study_may_leave_its_panels_out():
     names = ["overlap"], ["AMP", "annealing"]
     check_figure({"call": "plotting.phase_diagram"}, *names, ["alpha"])
-    axes = {"alpha": [1.0], "margin": [0.0, 0.5]}
+    axes = {"alpha": [1.0], "margin": [0.0, 0.5], "N": [11, 101]}
     for panel, field in (
         ({"select": {"margin": 0.5}}, None),
         ({"variable": "overlap"}, None),
         ({"select": {"margin": 0.3}}, r"\.select\.margin"),
         ({"select": {"beta": 0.3}}, r"\.select\.beta"),
+        ({"select": {"N": 101}}, None),
+        ({"select": {"N": 12}}, r"\.select\.N"),
+        ({"x": "N"}, r"\.x"),
         ({"select": 0.3}, r"\.select"),
     ):
         figure = {"call": "plotting.phase_diagram", "arguments": {"panels": [panel]}}

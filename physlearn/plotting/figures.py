@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +10,18 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from physlearn.inputs import reject
+from physlearn.plotting.crossings import (
+    axis_of_limits,
+    draw_crossings,
+    draw_limits,
+    extrapolations,
+    same_range,
+)
 from physlearn.plotting.legends import add_legend
 from physlearn.plotting.lines import draw_theory, draw_thresholds
-from physlearn.plotting.points import draw_points, points
+from physlearn.plotting.points import draw_points
 from physlearn.plotting.selection import (
+    MOST_PANELS,
     at,
     axis_for,
     beside,
@@ -26,7 +33,7 @@ from physlearn.plotting.selection import (
     squeezed,
     values_on,
 )
-from physlearn.plotting.style import STYLE, extent, label, look, rate_label, wrapped
+from physlearn.plotting.style import STYLE, extent, label, rate_label, wrapped
 from physlearn.scan import read, resolve, stated
 from physlearn.scan.variables import is_rate
 from physlearn.scan.variables import measured as answers
@@ -151,121 +158,6 @@ def _of_solver(dataset: "xarray.Dataset", variable: str, solver: str | None) -> 
     return at(dataset, "solver", solver, "select")
 
 
-def finite_size(
-    data: "xarray.Dataset", theory: "xarray.Dataset | None" = None, *, ax: "Axes | None" = None
-) -> "Axes":
-    """Draw crossings against N^-exponent, the fit, its limit, and the nearest threshold of the theory.
-
-    Parameters
-    ----------
-    data : xarray.Dataset
-        As `physlearn.estimates.FiniteSizeThreshold.to_dataset` returns it.
-    theory : xarray.Dataset, optional
-        With ``threshold_load``.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; without it there is a new figure, with a legend below.
-    """
-    return _finite_size(data, theory, ax, data["N"].values.tolist())
-
-
-def _finite_size(
-    data: "xarray.Dataset", theory: "xarray.Dataset | None", ax: "Axes | None", sizes: Sequence[int]
-) -> "Axes":
-    """As `finite_size`, with the colours that `sizes` have elsewhere in the figure."""
-    if "solver" in data.dims:
-        return _finite_sizes(data, theory, ax)
-    with matplotlib.rc_context(STYLE):
-        own = None
-        if ax is None:
-            own, ax = plt.subplots(figsize=(6, 4), layout="constrained")
-        exponent = float(data["exponent"])
-        places = data["N"].values.astype(float) ** -exponent
-        line = np.array([0, places.max() * 1.05])
-        limit, error = float(data["threshold"]), float(data["threshold_error"])
-        ax.plot(line, limit + float(data["amplitude"]) * line, "-", color="#7F7F7F", lw=1.2, label="fit")
-        for k, N in enumerate(data["N"].values.tolist()):
-            row = data.isel(N=k)
-            style = look(sizes.index(N), len(sizes))
-            points(ax, [places[k]], row["crossing"], row["crossing_error"], style, f"N = {N}")
-        ax.errorbar(
-            [0], [limit], [error], fmt="*", color="#000000", ms=10, clip_on=False, zorder=4, label="limit"
-        )
-        if theory is not None and "threshold_load" in theory:
-            values = theory["threshold_load"].values
-            nearest = int(np.argmin(np.abs(values - limit)))
-            below = bool(limit >= values[nearest])
-            ax.axhline(values[nearest], color="#000000", lw=1, ls=":")
-            # Where it meets no point: in the middle of the widest gap between two sizes.
-            ends = np.sort([*places, 0, line[1]])
-            gap = int(np.argmax(np.diff(ends)))
-            ax.annotate(
-                f"theory, {theory['threshold'].values[nearest]} {values[nearest]:.4g}",
-                (ends[gap : gap + 2].mean(), values[nearest]),
-                (0, -4 if below else 4),
-                textcoords="offset points",
-                ha="center",
-                va="top" if below else "bottom",
-                fontsize=8,
-                bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 0.5},
-                zorder=2.5,
-            )
-            ax.margins(y=0.2)
-        ax.set_xlim(0, line[1])
-        ax.set_xlabel(rf"$N^{{-{Fraction(exponent).limit_denominator(12)}}}$")
-        _, height = extent(ax)
-        ax.set_ylabel(wrapped(f"load at which the rate is {_level(data)}", 1.1 * height, 10))
-        solver = data.attrs.get("solver")
-        ax.set_title(
-            rf"{f'{solver}, ' if solver else ''}$N \to \infty$: {limit:.3f} $\pm$ {error:.3f}", pad=16
-        )
-        if own is not None:
-            add_legend(own, [ax])
-    return ax
-
-
-def _finite_sizes(data: "xarray.Dataset", theory: "xarray.Dataset | None", ax: "Axes | None") -> "Axes":
-    """The same of several solvers, each with a look of its own."""
-    with matplotlib.rc_context(STYLE):
-        if ax is None:
-            _, ax = plt.subplots(figsize=(6, 4), layout="constrained")
-        names = data["solver"].values.tolist()
-        exponent = float(np.nanmax(data["exponent"].values))
-        line = np.array([0, (data["N"].values.astype(float) ** -exponent).max() * 1.05])
-        for k, name in enumerate(names):
-            one = data.sel(solver=name).dropna("N", subset=["crossing"])
-            if not one.sizes["N"]:
-                continue
-            style = look(k, len(names))
-            colour, _ = style
-            limit, error = float(one["threshold"]), float(one["threshold_error"])
-            places = one["N"].values.astype(float) ** -exponent
-            label = rf"{name}: {limit:.3f} $\pm$ {error:.3f}"
-            ax.plot(line, limit + float(one["amplitude"]) * line, "-", color=colour, lw=1.0)
-            points(ax, places, one["crossing"], one["crossing_error"], style, label)
-            ax.errorbar([0], [limit], [error], fmt="*", color=colour, ms=9, clip_on=False, zorder=4)
-        if theory is not None and "threshold_load" in theory:
-            for name, value in zip(theory["threshold"].values, theory["threshold_load"].values, strict=True):
-                ax.axhline(value, color="#000000", lw=1, ls=":")
-                place, text = (line[1] / 2, value), f"theory, {name} {value:.4g}"
-                ax.annotate(text, place, (0, 3), textcoords="offset points", ha="center", fontsize=8)
-        ax.set_xlim(0, line[1])
-        ax.set_xlabel(rf"$N^{{-{Fraction(exponent).limit_denominator(12)}}}$")
-        _, height = extent(ax)
-        ax.set_ylabel(wrapped(f"load at which the rate is {_level(data)}", 1.1 * height, 10))
-        ax.set_title(r"$N \to \infty$ (stars)", pad=16)
-        bottom, top = ax.get_ylim()
-        ax.set_ylim(bottom - (0.08 * len(names) + 0.05) * (top - bottom), top + 0.05 * (top - bottom))
-        ax.legend(fontsize=7.5, loc="lower right")  # in the room made below
-    return ax
-
-
-def _level(data: "xarray.Dataset") -> str:
-    """The rate that a crossing is at: a simple fraction, or a decimal."""
-    level = float(np.nanmax(data["level"].values)) if "level" in data else 0.5
-    fraction = Fraction(level).limit_denominator(6)
-    return str(fraction) if abs(fraction - level) < 1e-12 else f"{level:.4g}"
-
-
 def phase_diagram(
     dataset: "xarray.Dataset | None" = None,
     theory: "xarray.Dataset | None" = None,
@@ -275,6 +167,9 @@ def phase_diagram(
     columns: int = 2,
 ) -> "Figure":
     """A figure of `curves`, one panel for each entry of `panels`, and of `finite_size` where that is given.
+
+    Where the extrapolation has an axis beside the solvers, each of its values has a panel (unless there are more than
+    twelve), and a last one shows the limits against it.
 
     Parameters
     ----------
@@ -289,8 +184,10 @@ def phase_diagram(
     if dataset is None and theory is None and not panels:
         raise reject("dataset", None, "a dataset, or a theory, or both")
     panels = default_panels(dataset, theory) if panels is None else panels
-    has_limit = extrapolation is not None and "crossing" in extrapolation
-    n_panels = len(panels) + has_limit
+    limits = extrapolations(extrapolation)
+    limits = limits if len(limits) <= MOST_PANELS else []
+    over = axis_of_limits(extrapolation)
+    n_panels = len(panels) + len(limits) + (over is not None)
     columns = max(1, min(columns, n_panels))
     rows = -(-n_panels // columns)
     with matplotlib.rc_context(STYLE):
@@ -302,12 +199,16 @@ def phase_diagram(
                 curves(**{"dataset": dataset, "theory": theory, **panel}, ax=ax)
                 if "theory" in panel and ax.get_legend_handles_labels()[1]:
                     ax.legend(fontsize=8.5)
-            if extrapolation is not None and has_limit:
-                sizes = dict.fromkeys(
-                    [*(values_on(dataset, "N") if dataset is not None and "N" in dataset.dims else []),
-                     *extrapolation["N"].values.tolist()]
-                )  # fmt: skip
-                _finite_size(extrapolation, theory, axes.flat[len(panels)], list(sizes))
+            sizes = dict.fromkeys(
+                [*(values_on(dataset, "N") if dataset is not None and "N" in dataset.dims else []),
+                 *(extrapolation["N"].values.tolist() if extrapolation is not None and limits else [])]
+            )  # fmt: skip
+            free = list(axes.flat[len(panels) : n_panels])
+            for ax, (title, part) in zip(free, limits, strict=False):
+                draw_crossings(part, theory, ax, list(sizes), title)
+            same_range(free[: len(limits)])
+            if extrapolation is not None and over is not None:
+                draw_limits(extrapolation, over, free[-1])
         except ValueError:
             plt.close(figure)
             raise

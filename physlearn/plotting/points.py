@@ -36,7 +36,14 @@ def draw_points(
                 continue
             parts = [str(solver)] if solver is not None else []
             parts += [named(series, value)] if series is not None else []
-            points(ax, *_placed(data, variable, x, rate), look(k, len(values), j * step), ", ".join(parts))
+            # Where all have one value, colours tell solvers apart.
+            style = look(j, len(solvers)) if len(values) == 1 else look(k, len(values), j * step)
+            places, mean, errors = _placed(data, variable, x, rate)
+            points(ax, places, mean, errors, style, ", ".join(parts))
+            if len(values) == 1 and len(solvers) > 1:
+                # A faint line for the eye, where markers of several solvers cover one another.
+                there = np.isfinite(mean)
+                ax.plot(places[there], mean[there], "-", color=style[0], lw=0.8, alpha=0.5, zorder=2)
 
 
 def points(ax: "Axes", x: Any, y: Any, error: Any, style: tuple[str, str], label: str | None) -> None:

@@ -23,6 +23,7 @@ SYMBOLS = {
     "N": "$N$",
     "beta": r"$\beta$",
     "half_width": "$K$",
+    "n_hidden": "$K$",
     "margin": r"$\kappa$",
 }
 STYLE = {

@@ -45,11 +45,12 @@ def check_figure(
     if not isinstance(panels, list) or not panels:
         raise reject("figure.arguments.panels", panels, 'a list of tables such as {variable = "energy"}')
     draw_panel = resolve("figure", "plotting.curves", ("plotting",))
+    along = tuple(name for name in axes if name != "N")  # sizes have colours, or one of them a panel
     for k, panel in enumerate(panels):
         field = f"figure.arguments.panels[{k}]"
         member(field, panel, dict, 'tables such as {variable = "energy"}')
         _check_names(field, panel, draw_panel)
-        for key, options in (("variable", variables), ("solver", solvers), ("x", tuple(axes))):
+        for key, options in (("variable", variables), ("solver", solvers), ("x", along)):
             if key in panel:
                 choice(f"{field}.{key}", panel[key], options)
         for key in ("title", "theory_variable"):

@@ -17,6 +17,7 @@ import numpy as np
 from physlearn.inputs import InputError, choice, integer, number, reject
 from physlearn.models import Model
 from physlearn.results import SaddlePoint, Status
+from physlearn.scan.crossings import crossings
 from physlearn.scan.dataset import check_measure
 from physlearn.scan.directory import Directory
 from physlearn.scan.engine import Scan
@@ -178,7 +179,7 @@ class Study:
             figure = self.configuration["figure"]
             only("figure", figure, {"call": str, "arguments": dict}, ("call",))
             variables = (*self.configuration["measure"], "load")
-            axes = {name: list(values) for name, values in scan.axes.items() if name not in ("solver", "N")}
+            axes = {name: list(values) for name, values in scan.axes.items() if name != "solver"}
             check_figure(figure, variables, list(self.solvers), axes)
 
     def _sample_nothing(self, N: Any) -> None:
@@ -195,14 +196,13 @@ class Study:
             only(f"threshold.{name}", entry, {"call": str, "arguments": dict}, ("call",))
             _function_and_arguments(f"threshold.{name}", entry, _is_threshold)
         if thresholds:
-            self._check_plane("threshold", {item.name for item in dataclasses.fields(self.model)})
+            self._check_thresholds()
 
     def _check_finite_size(self) -> None:
         if "finite_size" not in self.configuration:
             return
         entry = self.configuration["finite_size"]
         only("finite_size", entry, {"variable": str, "solver": str, "exponent": float}, ("variable",))
-        self._check_plane("finite_size")
         self._check_outcome("finite_size", entry)
         number("finite_size.exponent", entry.get("exponent", 1.0), above=0)
 
@@ -227,11 +227,12 @@ class Study:
         names = list(self.solvers)
         choice(f"{key}.solver", entry.get("solver", names[0]), names)
 
-    def _check_plane(self, key: str, names: "set[str] | None" = None) -> None:
-        """Raise an `InputError` for an axis (among `names`) along which a threshold would have to be a curve."""
+    def _check_thresholds(self) -> None:
+        """Raise an `InputError` for an axis of the model along which a threshold of the theory would be a curve."""
+        fields = {item.name for item in dataclasses.fields(self.model)} - {"alpha"}
         for name, values in self.scan.axes.items():
-            if name not in ("alpha", "N", "solver") and (names is None or name in names):
-                raise reject(f"axes.{name}", list(values), f"alpha and N alone in a study with [{key}]")
+            if name in fields:
+                raise reject(f"axes.{name}", list(values), "alpha and N alone in a study with [threshold]")
 
     def check_measure(self, out: str | Path | None = None) -> None:
         """Raise an `InputError` for an observable that no solver has.
@@ -369,52 +370,10 @@ class Study:
         return curves
 
     def finite_size(self, result: "xarray.Dataset") -> "xarray.Dataset | None":
-        """The threshold seen by the simulation, extrapolated in the size; None if the study asks for none.
-
-        Of one solver, or along ``solver`` of all of them. Where the data do not allow it, an empty dataset whose
-        attribute ``refused`` says why; of several solvers that is the coordinate ``refused``.
-        """
+        """The thresholds seen by the simulation, extrapolated in the size (`crossings`); None if none is asked for."""
         if "finite_size" not in self.configuration:
             return None
-        import xarray
-
-        entry = self.configuration["finite_size"]
-        if "solver" not in result.dims or "solver" in entry or result.sizes["solver"] == 1:
-            solver = entry.get("solver", result["solver"].values[0] if "solver" in result.dims else None)
-            return self._finite_size(result, solver)
-        names = result["solver"].values.tolist()
-        parts = [self._finite_size(result, name) for name in names]
-        refused = [part.attrs.get("refused", "") for part in parts]
-        found = [(name, part) for name, part in zip(names, parts, strict=True) if "crossing" in part]
-        if not found:
-            return parts[0]
-        index = xarray.Variable("solver", [name for name, _ in found])
-        data = xarray.concat([part for _, part in found], index, join="outer", combine_attrs="override")
-        data = data.reindex(solver=names).assign_coords(refused=("solver", refused))
-        data.attrs |= {"variable": entry["variable"], "solver": ""}
-        return annotate(data)
-
-    def _finite_size(self, result: "xarray.Dataset", solver: str | None) -> "xarray.Dataset":
-        import xarray
-
-        from physlearn.estimates import finite_size_threshold
-
-        entry = self.configuration["finite_size"]
-        chosen = result.sel(solver=solver) if "solver" in result.dims else result
-        chosen = chosen[[entry["variable"], "load"]].transpose("N", "alpha", "instance")
-        try:
-            threshold = finite_size_threshold(
-                chosen["load"].mean("instance").values,
-                chosen["N"].values,
-                chosen[entry["variable"]].values,
-                exponent=entry.get("exponent", 1.0),
-                rng=self.configuration["seed"],
-            )
-        except InputError as error:
-            return xarray.Dataset(attrs={"refused": str(error)})
-        data = threshold.to_dataset()
-        data.attrs |= {"variable": entry["variable"], "solver": entry.get("solver", "")}
-        return annotate(data)
+        return crossings(result, self.configuration["finite_size"], self.configuration["seed"])
 
 
 def _find(source: str | Path) -> Path:

@@ -38,7 +38,9 @@ def table(
         variables = [panel["variable"]] if "variable" in panel else measured(result)
         solvers = [panel.get("solver")] if panel.get("solver") else names
         for variable, solver in itertools.product(variables, solvers):
-            blocks.append(_block(result, theory, variable, solver, panel.get("select", {})))
+            # Whatever size a panel is for, the table has room for all of them.
+            select = {name: value for name, value in panel.get("select", {}).items() if name != "N"}
+            blocks.append(_block(result, theory, variable, solver, select))
     lines = [*_thresholds(theory), *_finite_size(finite_size), *_status(result, names)]
     return "\n\n".join([*filter(None, dict.fromkeys(blocks)), "\n".join(lines)])
 
@@ -178,14 +180,18 @@ def _thresholds(theory: "xarray.Dataset | None") -> list[str]:
 def _finite_size(data: "xarray.Dataset | None") -> list[str]:
     if data is None:
         return []
-    if "solver" in data.dims:
+    axes = [str(name) for name in data.dims if name != "N"]
+    if axes:
         lines = []
-        for solver in data["solver"].values.tolist():
-            one = data.sel(solver=solver)
-            attrs = {**data.attrs, "solver": solver}
+        for place in itertools.product(*(range(data.sizes[name]) for name in axes)):
+            one = data.isel(dict(zip(axes, place, strict=True)))
+            values = {name: one[name].item() for name in axes}
+            solver = str(values.pop("solver", data.attrs["solver"]))
+            where = ", ".join([*filter(None, [solver]), *itertools.starmap(_named, values.items())])
+            attrs = {**data.attrs, "solver": where}
             if str(one["refused"].item()):
-                attrs["refused"] = f"{solver}: {one['refused'].item()}"
-            lines += _finite_size(one.drop_vars("refused").dropna("N").assign_attrs(attrs))
+                attrs["refused"] = f"{where}: {one['refused'].item()}"
+            lines += _finite_size(one.drop_vars("refused").assign_attrs(attrs))
         return lines
     if "refused" in data.attrs:
         return [f"threshold in simulation: not estimated ({data.attrs['refused']})"]

@@ -13,6 +13,7 @@ VARIABLES = {
     "alpha": ("load P/N", "1"),
     "load": ("load P/N of the instance", "1"),
     "margin": ("margin", "units of the stability"),
+    "n_hidden": ("number of hidden units", "1"),
     "half_width": ("half-width of the window", "units of the stability"),
     "beta": ("inverse temperature", "1"),
     "instance": ("instance of the disorder", "1"),

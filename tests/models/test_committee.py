@@ -91,6 +91,31 @@ def test_the_generalization_error_is_that_of_new_patterns(tree):
     assert told["generalization_error"] == pytest.approx(measured, abs=4 * np.sqrt(measured / 40_000))
 
 
+def test_a_teacher_is_recovered_up_to_the_symmetries_that_there_are():
+    """Of shared inputs, the order of the units; the sign of a unit counts, and in a tree its inputs do."""
+    for K, n in ((3, 31), (5, 21)):
+        shared, tree = (Committee(2.0, K, tree, rule=Teacher()) for tree in (False, True))
+        for model in (shared, tree):
+            instance = model.sample(K * n, 3)
+            units = instance.teacher.reshape(K, n)
+            for order in itertools.permutations(range(K)):
+                same = model is shared or order == tuple(range(K))
+                w = units[list(order)].ravel()
+                assert (model.energy(instance, w) == 0) == same
+                assert model.teacher_observables(instance, w)["recovered"] == same
+            for k in range(K):
+                w = units.copy()
+                w[k] *= -1
+                assert model.energy(instance, w.ravel()) > 0
+                assert model.teacher_observables(instance, w.ravel())["recovered"] == 0
+            # A single weight of a single unit.
+            w = units[::-1].copy() if model is shared else units.copy()
+            w[0, 0] *= -1
+            assert model.teacher_observables(instance, w.ravel())["recovered"] == 0
+            with_one_unit_twice = units[[0, 0, *range(2, K)]].ravel()
+            assert model.teacher_observables(instance, with_one_unit_twice)["recovered"] == 0
+
+
 def test_a_tree_error_in_closed_form():
     """K = 1: arccos(R)/pi. K = 3 at zero overlap: one half; the same weights: none."""
     for R in (-0.5, 0.0, 0.3, 1.0):
