@@ -6,58 +6,134 @@ finished. So a worker only hands on, and waits. It needs none of the modules tha
 
 import contextlib
 import ctypes
+import errno
 import multiprocessing.spawn
 import os
 import pickle
+import platform
+import secrets
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from typing import Any
 
-# Gives answers from the given one on, told whether others may have begun, and how an earlier child died over it.
-Work = Callable[[int, bool, str], Iterator[Any]]
+# Gives answers one by one; told whether another process may have begun with the same.
+Work = Callable[[bool], Iterator[Any]]
 
 _START = (
-    "import sys; sys.path[:] = {path!r}; from physlearn.processes import serve; serve({descriptor}, {parent})"
+    "import sys; sys.path[:], sys.argv[:] = {path!r}, {argv!r}; "
+    "from physlearn.processes import serve; serve({descriptor}, {parent})"
 )
 _PR_SET_PDEATHSIG = 1
 # Seconds between two looks whether a process still lives, where nothing tells of its end.
 _LOOK = 0.5
+# Bytes from which on an array is handed over once, and how many of these are remembered.
+_LARGE, _MANY = 1_000_000, 64
+# Times that a child is started which dies before it can work, and the longest pause between two, in seconds.
+_STARTS, _PAUSE = 8, 4.0
 
 
 class ChildError(RuntimeError):
-    """A child could not begin its work."""
+    """A child could not do its work, or raised an error in it."""
 
 
+@dataclass(frozen=True)
+class Died:
+    """The last answer of a child that has died over the next one, and of what."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
 class Sealed:
     """Work on its way to a child; the worker in between does not look into it.
 
-    Parameters
+    Attributes
     ----------
     content : bytes
-        Pickled `Work`.
-    coordinator : int
-        Process that hands out the work: workers that it has started end with it.
+        Pickled `Work`, without its large arrays.
+    names, arrays : sequences of str and of ndarray
+        Those arrays' bytes, where joblib and Dask see them, and what they are called.
+    run : str
+        The run that it belongs to.
+    host, coordinator : str, int
+        Machine and process that hand out the work.
     mark : str or None
         A file that is there while the work is under way: it tells a second worker that there was a first one.
     """
 
-    def __init__(self, content: bytes, coordinator: int, mark: str | None) -> None:
-        self._content, self._coordinator, self._mark = content, coordinator, mark
+    content: bytes
+    names: Sequence[str]
+    arrays: Sequence[Any]
+    run: str
+    host: str
+    coordinator: int
+    mark: str | None
 
-    def run(self) -> list[Any]:
-        """The answers; from a child, each still pickled."""
-        if os.getpid() == self._coordinator:
-            return list(pickle.loads(self._content)(0, False, ""))
-        if os.getppid() == self._coordinator:
-            _end_with(self._coordinator)
-        with _marked(self._mark) as is_again:
-            return _child().run(self._content, is_again)
+    def answers(self) -> list[Any]:
+        """What the work answers; from a child, each still pickled."""
+        here = self.host == platform.node()
+        if here and os.getpid() == self.coordinator:
+            return list(pickle.loads(self.content, buffers=self.arrays)(False))
+        if here and not _exists(self.coordinator):
+            if os.getppid() == 1 and "distributed" not in sys.modules:
+                os._exit(1)  # its own child, which nobody else would end
+            raise ChildError("the process that hands out tasks has gone")
+        if os.getppid() == self.coordinator:
+            _end_with(self.coordinator)
+        with _marked(self.mark) as is_again:
+            return _child(self.run).run(self, is_again)
+
+
+@dataclass
+class Sealer:
+    """Seals the work of a run; a large array that it holds again and again is the same one for joblib every time.
+
+    Attributes
+    ----------
+    run : str
+        A name for the run.
+    coordinator : int
+        See `Sealed`.
+    """
+
+    run: str
+    coordinator: int
+    _known: dict[tuple[int, int], tuple[str, Any]] = field(default_factory=dict)
+
+    def seal(self, work: Work, mark: str | None) -> Sealed:
+        """Pickle some work."""
+        import cloudpickle
+
+        large: list[tuple[str, Any]] = []
+
+        def is_small(buffer: pickle.PickleBuffer) -> bool:
+            raw = buffer.raw()
+            if raw.nbytes >= _LARGE:
+                large.append(self._named(raw))
+            return raw.nbytes < _LARGE
+
+        content = cloudpickle.dumps(work, protocol=5, buffer_callback=is_small)
+        names, arrays = [name for name, _ in large], [array for _, array in large]
+        return Sealed(content, names, arrays, self.run, platform.node(), self.coordinator, mark)
+
+    def _named(self, raw: memoryview) -> tuple[str, Any]:
+        import numpy as np
+
+        array = np.frombuffer(raw, dtype=np.uint8)
+        key = array.ctypes.data, array.nbytes
+        if key not in self._known:
+            # That it is known keeps it where it is: its address then tells it from others.
+            self._known[key] = secrets.token_hex(8), array
+            if len(self._known) > _MANY:
+                del self._known[next(iter(self._known))]
+        return self._known[key]
 
 
 @contextlib.contextmanager
@@ -79,82 +155,108 @@ def _marked(mark: str | None) -> Iterator[bool]:
 
 
 class Child:
-    """A process that works for this one, and is replaced when it dies."""
+    """A process that works for this one.
 
-    def __init__(self) -> None:
-        self._start()
+    Parameters
+    ----------
+    run : str
+        The run for which it has been started.
+    """
 
-    def _start(self) -> None:
-        self._connection, there = Pipe()
-        start = _START.format(path=sys.path, descriptor=there.fileno(), parent=os.getpid())
-        command = [os.fsdecode(multiprocessing.spawn.get_executable()), "-c", start]
-        self._process = subprocess.Popen(command, pass_fds=[there.fileno()])
-        there.close()
+    def __init__(self, run: str) -> None:
+        self.run_name = run
+        self._names: set[str] = set()  # arrays that it has
+        for attempt in range(_STARTS):
+            self._connection, there = Pipe()
+            path = [item for item in sys.path if isinstance(item, str)]
+            start = _START.format(path=path, argv=sys.argv, descriptor=there.fileno(), parent=os.getpid())
+            command = [os.fsdecode(multiprocessing.spawn.get_executable()), "-c", start]
+            self._process = subprocess.Popen(command, pass_fds=[there.fileno()])
+            there.close()
+            try:
+                self._receive()
+                return
+            except (EOFError, OSError):
+                reason = self.end()
+                if not reason.startswith("SIG") and attempt:
+                    break
+            time.sleep(min(0.1 * 2**attempt, _PAUSE))
+        raise ChildError(f"processes that are to run tasks die before they begin ({reason})")
 
     @property
     def is_alive(self) -> bool:
         """Whether the process is there."""
         return self._process.poll() is None
 
-    def run(self, content: bytes, is_again: bool) -> list[bytes]:
-        """The pickled answers of some work, those of a second child included where the first one died.
+    def run(self, sealed: Sealed, is_again: bool) -> list[Any]:
+        """The answers, pickled; after them `Died` where the child has.
 
         Parameters
         ----------
-        content : bytes
-            Pickled `Work`.
+        sealed : Sealed
         is_again : bool
             Whether another worker may have begun with it.
         """
-        answers: list[bytes] = []
-        died_at, reason = -1, ""
-        while True:
-            try:
-                self._connection.send((content, len(answers), is_again, reason))
-                while answer := self._answer():
-                    answers.append(answer)
-                error = self._connection.recv()
-            except (EOFError, OSError):
-                reason = self._end()
-                if died_at == len(answers):
-                    raise ChildError(f"a process that is to run tasks dies at once ({reason})") from None
-                # A new one can tell what the old one has written down before it died.
-                died_at, is_again = len(answers), True
-                self._start()
-            except BaseException:
-                self._end()
-                raise
-            else:
-                if error is not None:
-                    raise error
-                return answers
+        answers: list[Any] = []
+        try:
+            arrays = [
+                (name, None if name in self._names else _source(array))
+                for name, array in zip(sealed.names, sealed.arrays, strict=True)
+            ]
+            self._names = set(sealed.names)
+            self._connection.send((sealed.content, arrays, is_again))
+            while answer := self._receive():
+                answers.append(answer)
+            error = pickle.loads(self._receive())
+        except (EOFError, OSError):
+            return [*answers, Died(self.end())]
+        except BaseException:
+            self.end()
+            raise
+        if error is not None:
+            raise error
+        return answers
 
-    def _answer(self) -> bytes:
-        """The next answer, nothing after the last one; a process that has ended gives none, though its own live on."""
+    def _receive(self) -> bytes:
+        """What it sends next; a process that has ended sends nothing, though its own children may live on."""
         while not self._connection.poll(_LOOK):
             if not self.is_alive and not self._connection.poll(0):
                 raise EOFError
         return self._connection.recv_bytes()
 
-    def _end(self) -> str:
+    def end(self) -> str:
         """End the process, if it has not ended yet; how it ended."""
         self._connection.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_LOOK)
         self._process.kill()
         code = self._process.wait()
+        if code == errno.ENOMEM:
+            return "MemoryError"
         with contextlib.suppress(ValueError):
             return signal.Signals(-code).name
         return f"exit code {code}"
 
 
+def _source(array: Any) -> tuple[str, int, int] | bytes:
+    """Where a child finds the bytes of an array: in a file that is mapped here already, or else they are sent."""
+    import numpy as np
+
+    if isinstance(array, np.memmap) and array.filename is not None:
+        return str(array.filename), int(array.offset), array.nbytes
+    return bytes(array)
+
+
 _own = threading.local()  # the child of this thread
 
 
-def _child() -> Child:
+def _child(run: str) -> Child:
+    """A child that lives; under Dask one of this run, as its workers may have been given new code since the last."""
     child = getattr(_own, "child", None)
+    if child is not None and child.is_alive and "distributed" in sys.modules and child.run_name != run:
+        child.end()
     if child is None or not child.is_alive:
-        child = _own.child = Child()
+        child = _own.child = Child(run)
     return child
 
 
@@ -167,24 +269,42 @@ def serve(descriptor: int, parent: int) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     _end_with(parent)
     connection = Connection(descriptor)
+    arrays: dict[str, Any] = {}
     with contextlib.suppress(EOFError, OSError), _without_workers():
+        connection.send_bytes(b"begun")
         while True:
-            content, first, is_again, reason = connection.recv()
+            content, sources, is_again = connection.recv()
             error: BaseException | None = None
             try:
-                for answer in _work(content)(first, is_again, reason):
+                arrays = {
+                    name: arrays[name] if source is None else _opened(source) for name, source in sources
+                }
+                for answer in _work(content, arrays.values())(is_again):
                     connection.send_bytes(pickle.dumps(answer, protocol=pickle.HIGHEST_PROTOCOL))
+            except MemoryError:  # what is left of this process can't be trusted with another task
+                os._exit(errno.ENOMEM)
             except KeyboardInterrupt as stop:  # raised by the work itself
                 error = KeyboardInterrupt(*map(str, stop.args))
             except Exception as failure:
                 error = failure if isinstance(failure, ChildError) else ChildError(_in_words(failure))
             connection.send_bytes(b"")
-            connection.send(error)
+            connection.send_bytes(pickle.dumps(error))
 
 
-def _work(content: bytes) -> Work:
+def _opened(source: tuple[str, int, int] | bytes) -> Any:
+    if isinstance(source, bytes):
+        return source
+    import numpy as np
+
+    path, offset, size = source
+    return np.memmap(path, np.uint8, "r", offset, (size,))
+
+
+def _work(content: bytes, arrays: Any) -> Work:
     try:
-        return pickle.loads(content)
+        return pickle.loads(content, buffers=arrays)
+    except MemoryError:
+        raise
     except Exception as error:
         raise ChildError(f"a task can't be unpickled ({_in_words(error)})") from error
 
@@ -194,7 +314,7 @@ def _in_words(error: BaseException) -> str:
 
 
 def _without_workers() -> contextlib.AbstractContextManager[Any]:
-    """Tasks that use joblib themselves have no workers of their own, as everywhere below a Parallel."""
+    """A task that uses joblib has no workers of its own: one thread in every task."""
     import joblib
 
     return joblib.parallel_config(backend=joblib.parallel.SequentialBackend(nesting_level=1))
@@ -217,6 +337,16 @@ def _end_with(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
+def _exists(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass
+    return True
+
+
 def run_numbered(number: int, work: Any) -> tuple[int, list[Any]]:
-    """Answers of some work, `Sealed` or not, with a number that tells which."""
-    return number, work.run()
+    """The answers of some work, `Sealed` or not, with a number that tells which."""
+    return number, work.answers()

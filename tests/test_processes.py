@@ -1,5 +1,6 @@
 """Children in which workers run tasks: their answers, their deaths, and their end."""
 
+import dataclasses
 import functools
 import os
 import signal
@@ -8,35 +9,35 @@ import sys
 import time
 
 import cloudpickle
+import numpy as np
 import pytest
 
-from physlearn.processes import Child, ChildError
+from physlearn import processes
+from physlearn.processes import Child, ChildError, Died, Sealer
 
 
-def counting(last, deadly, how, first, is_again, reason):
-    """Gives numbers, dies at `deadly`, and in the place of a number over which a process has died, says of what."""
-    for k in range(first, last):
-        if reason and k == first:
-            yield f"{reason}, {is_again}"
-        else:
-            if k == deadly:
-                how()
-            yield k
-
-
-def answers(child, *arguments):
-    return [cloudpickle.loads(answer) for answer in child.run(cloudpickle.dumps(work(*arguments)), False)]
+def counting(last, deadly, how, is_again):
+    """Gives numbers, and dies at `deadly`."""
+    for k in range(last):
+        if k == deadly:
+            how()
+        yield k
 
 
 def work(last, deadly=-1, how=None):
     return functools.partial(counting, last, deadly, how)
 
 
+def answers(child, work):
+    sealed = Sealer("run", -1).seal(work, None)
+    return [cloudpickle.loads(item) if isinstance(item, bytes) else item for item in child.run(sealed, False)]
+
+
 @pytest.fixture
 def child():
-    child = Child()
+    child = Child("run")
     yield child
-    child._end()
+    child.end()
 
 
 def kill():
@@ -59,21 +60,54 @@ def leave_a_child_behind():
         (leave_a_child_behind, "SIGKILL"),
     ],
 )
-def test_a_death_is_told_and_nothing_is_repeated(child, how, reason):
-    assert answers(child, 3) == [0, 1, 2]
+def test_a_death_is_told_with_what_was_answered_before(child, how, reason):
+    assert answers(child, work(3)) == [0, 1, 2]
     begin = time.monotonic()
-    assert answers(child, 5, 2, how) == [0, 1, f"{reason}, True", 3, 4]
+    assert answers(child, work(5, 2, how)) == [0, 1, Died(reason)]
     assert time.monotonic() - begin < 20  # not when the one that was left behind ends
-    assert answers(child, 2) == [0, 1]
+    assert not child.is_alive
 
 
-def test_one_that_dies_at_once_is_not_replaced_for_ever(child):
-    class Deadly:
-        def __reduce__(self):
-            return kill, ()
+def test_one_that_dies_while_it_starts_is_replaced(monkeypatch):
+    starts = []
 
-    with pytest.raises(ChildError, match=r"dies at once \(SIGKILL\)"):
-        answers(child, 2, Deadly())
+    def dying(*arguments, **more):
+        process = original(*arguments, **more)
+        starts.append(process)
+        if len(starts) < 4:
+            process.kill()
+        return process
+
+    original = subprocess.Popen
+    monkeypatch.setattr(processes.subprocess, "Popen", dying)
+    child = Child("run")
+    assert answers(child, work(2)) == [0, 1]
+    assert len(starts) == 4
+    child.end()
+
+
+def test_one_that_can_not_start_is_told(monkeypatch):
+    monkeypatch.setattr(processes, "_START", "raise SystemExit(5)")
+    with pytest.raises(ChildError, match=r"die before they begin \(exit code 5\)"):
+        Child("run")
+
+
+class Deadly:
+    def __reduce__(self):
+        return kill, ()
+
+
+def test_one_that_dies_of_what_it_is_given_dies_over_the_first_task(child):
+    assert answers(child, work(2, 0, Deadly())) == [Died("SIGKILL")]
+
+
+def exhaust(is_again):
+    yield 1
+    raise MemoryError
+
+
+def test_one_without_memory_is_dead(child):
+    assert answers(child, exhaust) == [1, Died("MemoryError")]
 
 
 def missing():
@@ -86,43 +120,65 @@ def test_what_can_not_be_unpickled_is_told_and_the_child_goes_on(child):
             return missing, ()
 
     with pytest.raises(ChildError, match=r"a task can't be unpickled .*elsewhere"):
-        answers(child, 2, Missing())
-    assert answers(child, 2) == [0, 1]
+        answers(child, work(2, 0, Missing()))
+    assert answers(child, work(2)) == [0, 1]
 
 
-def interrupted(first, is_again, reason):
+def interrupted(is_again):
     yield 1
     raise KeyboardInterrupt
 
 
-def broken(first, is_again, reason):
+def broken(is_again):
     yield 1
     raise ZeroDivisionError("no luck")
 
 
 def test_what_the_work_raises_is_raised_here(child):
     with pytest.raises(KeyboardInterrupt):
-        child.run(cloudpickle.dumps(interrupted), False)
+        answers(child, interrupted)
     with pytest.raises(ChildError, match="ZeroDivisionError: no luck"):
-        child.run(cloudpickle.dumps(broken), False)
-    assert answers(child, 2) == [0, 1]
+        answers(child, broken)
+    assert answers(child, work(2)) == [0, 1]
 
 
-def nested(first, is_again, reason):
+def nested(is_again):
     import joblib
 
     yield joblib.Parallel(n_jobs=2)(joblib.delayed(os.getpid)() for _ in range(3)) == [os.getpid()] * 3
 
 
 def test_tasks_have_no_workers_of_their_own(child):
-    assert [cloudpickle.loads(answer) for answer in child.run(cloudpickle.dumps(nested), False)] == [True]
+    assert answers(child, nested) == [True]
+
+
+def sizes(array, is_again):
+    yield float(array.sum()), array.flags.writeable
+
+
+def test_large_arrays_are_handed_over_once_and_files_not_at_all(child, tmp_path, monkeypatch):
+    original, sealer, sent = processes._source, Sealer("run", -1), []
+    monkeypatch.setattr(processes, "_source", lambda array: sent.append(array) or original(array))
+    array = np.ones(200_000)
+    for _ in range(3):
+        sealed = sealer.seal(functools.partial(sizes, array), None)
+        assert len(sealed.content) < 10_000
+        assert [cloudpickle.loads(answer) for answer in child.run(sealed, False)] == [(2e5, False)]
+    assert len(sent) == 1
+    assert sealer.seal(functools.partial(sizes, array), None).arrays[0] is sealed.arrays[0]
+    # As joblib hands it to a worker: in a file that all share.
+    array.tofile(tmp_path / "array")
+    mapped = np.memmap(tmp_path / "array", np.uint8, "r")
+    sealed = dataclasses.replace(sealed, names=["other"], arrays=[mapped])
+    assert [cloudpickle.loads(answer) for answer in child.run(sealed, False)] == [(2e5, False)]
+    assert isinstance(original(mapped), tuple)
 
 
 _PARENT = """
-import cloudpickle, time
-from physlearn.processes import Child
+import time
+from physlearn.processes import Child, Sealer
 
-def work(first, is_again, reason):
+def work(is_again):
     import os
     print(os.getpid(), flush=True)
     deadline = time.monotonic() + 60
@@ -130,7 +186,7 @@ def work(first, is_again, reason):
         pass
     yield 1
 
-Child().run(cloudpickle.dumps(work), False)
+Child("run").run(Sealer("run", -1).seal(work, None), False)
 """
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import BrokenExecutor, Future
 from typing import Any
 
-from physlearn.processes import run_numbered
+from physlearn.processes import Died, Sealer, run_numbered
 from physlearn.scan.tasks import Entry, Outcome, Setting, TaskError
 from physlearn.scan.worker import Chunk, dead, mark
 
@@ -55,6 +55,7 @@ class Dispatch:
         self._alone: deque[Entry] = deque()  # have killed among others; by itself, a task has all memory
         self._deaths: Counter[int] = Counter()
         self._name = setting.journal or secrets.token_hex(4)
+        self._sealer = Sealer(self._name, setting.coordinator)
         self._numbers = itertools.count()
         self._seconds: float | None = None  # that a task takes, lately
 
@@ -102,23 +103,34 @@ class Dispatch:
             for entries in self._chunks():
                 number = next(self._numbers)
                 self._in_flight[number] = entries
-                yield joblib.delayed(run_numbered)(number, Chunk(self._setting, entries, self._mark(number)))
+                chunk = Chunk(self._setting, entries, self._mark(number), self._sealer)
+                yield joblib.delayed(run_numbered)(number, chunk)
 
         for number, answers in self._through(calls()):
-            outcomes = [pickle.loads(answer) if isinstance(answer, bytes) else answer for answer in answers]
-            entries = self._in_flight.pop(number)
-            self._again.extend(entries[len(outcomes) :])
-            for entry, outcome in zip(entries, outcomes, strict=False):
-                if outcome.has_killed:
-                    self._deaths[entry.index] += 1
-                    if self._deaths[entry.index] <= _TRIES:
-                        (self._again if self._deaths[entry.index] < _TRIES else self._alone).append(entry)
-                        continue
-                    outcome = dead(entry, outcome.error)
-                elif outcome.status is not None:
+            entries, reason = self._in_flight.pop(number), None
+            if answers and isinstance(answers[-1], Died):
+                reason = answers.pop().reason
+            n_begun = len(answers)
+            self._again.extend(entries[n_begun + (reason is not None) :])
+            for entry, answer in zip(entries, answers, strict=False):
+                outcome = pickle.loads(answer) if isinstance(answer, bytes) else answer
+                if outcome.status is not None:
                     old = outcome.seconds if self._seconds is None else self._seconds
                     self._seconds = max(outcome.seconds, 0.9 * old + 0.1 * outcome.seconds)
                 yield entry, outcome
+            if reason is not None:
+                yield from self._killed(entries[n_begun : n_begun + 1], reason)
+
+    def _killed(self, entries: list[Entry], reason: str) -> Iterator[tuple[Entry, Outcome]]:
+        """A task over which a process has died, if it has not been written down: it is tried once more, then failed."""
+        for entry in self._unfinished(entries):
+            self._deaths[entry.index] += 1
+            if self._deaths[entry.index] > _TRIES:
+                yield entry, dead(entry, reason)
+            elif self._deaths[entry.index] == _TRIES:
+                self._alone.append(entry)
+            else:
+                self._again.append(entry)
 
     def _is_ready(self) -> bool:
         """Wait for workers that take the place of dead ones: joblib would run what is left here, with a lone one."""

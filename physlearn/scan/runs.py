@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from physlearn.inputs import InputError, reject
+from physlearn.processes import ChildError
 from physlearn.results import Status
 from physlearn.scan.dataset import Table, attributes, check_measure, restricted
 from physlearn.scan.directory import Directory, damage, finished
@@ -102,8 +103,7 @@ class Run:
                 except (InputError, TaskError):
                     raise
                 except Exception as error:
-                    cause = f" ({error.__cause__})" if error.__cause__ else ""
-                    text = " ".join(f"{type(error).__name__}: {error}{cause}".split())
+                    text = " ".join(_in_words(error).split())
                     raise TaskError(f"the tasks can't be run by this engine: {text}") from error
             if next(self.missing(), None) is None:
                 bar.update(bar.total - bar.n)  # what others have done
@@ -326,6 +326,14 @@ class DirectoryRun(Run):
 def plain(configuration: Mapping[str, Any]) -> dict[str, Any]:
     """A configuration as it is read back from a file."""
     return json.loads(json.dumps(configuration))
+
+
+def _in_words(error: Exception) -> str:
+    """An error of an engine, and its cause; of what another process has traced, the last line."""
+    if isinstance(error, ChildError):
+        return str(error)
+    lines = [line for line in str(error.__cause__ or "").splitlines() if line.strip(' "')]
+    return f"{type(error).__name__}: {error}" + (f" ({lines[-1].strip()})" if lines else "")
 
 
 def _bar(total: int, initial: int, progress: bool | None) -> Any:

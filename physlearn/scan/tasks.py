@@ -83,8 +83,6 @@ class Outcome:
         Path of the checkpoint that has served its turn.
     journal : str
         Name of the worker's journal that it stands in.
-    has_killed : bool
-        Whether a worker died of it, or while it was under way.
     """
 
     index: int
@@ -96,7 +94,6 @@ class Outcome:
     is_refusal: bool = False
     checkpoint: str = ""
     journal: str = ""
-    has_killed: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """What a worker does with a chunk of tasks: it runs them, and writes down itself what is finished."""
 
 import contextlib
+import dataclasses
 import functools
 import json
 import time
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from physlearn.inputs import InputError
-from physlearn.processes import Sealed
+from physlearn.processes import Sealed, Sealer
 from physlearn.results import Status
 from physlearn.scan.journal import Lines, beside, dimensions, records_beside
 from physlearn.scan.tasks import Entry, Outcome, Setting, run_entry
@@ -30,49 +31,39 @@ class Chunk:
     entries : sequence of Entry
     name : str
         As that of `mark`.
+    sealer : Sealer
+        That of the run.
     """
 
-    def __init__(self, setting: Setting, entries: Sequence[Entry], name: str) -> None:
-        self._work, self._name = functools.partial(run_chunk, setting, entries), name
+    def __init__(self, setting: Setting, entries: Sequence[Entry], name: str, sealer: Sealer) -> None:
+        self._work, self._sealer = functools.partial(run_chunk, setting, entries), sealer
+        self._mark = None if setting.directory is None else str(mark(setting.directory, name))
 
-    def run(self) -> list[Outcome]:
+    def answers(self) -> list[Outcome]:
         """What became of those tasks that have been begun."""
         return list(self._work())
 
     def __reduce__(self) -> tuple[Any, ...]:
-        import cloudpickle
-
-        setting: Setting = self._work.args[0]
-        path = None if setting.directory is None else str(mark(setting.directory, self._name))
-        return Sealed, (cloudpickle.dumps(self._work), setting.coordinator, path)
+        sealed = self._sealer.seal(self._work, self._mark)
+        return Sealed, tuple(getattr(sealed, item.name) for item in dataclasses.fields(sealed))
 
 
-def run_chunk(
-    setting: Setting, entries: Sequence[Entry], first: int = 0, is_again: bool = False, reason: str = ""
-) -> Iterator[Outcome]:
+def run_chunk(setting: Setting, entries: Sequence[Entry], is_again: bool = False) -> Iterator[Outcome]:
     """Outcomes one by one, until the deadline, or until the tasks take longer than it was thought.
 
     Parameters
     ----------
     setting : Setting
     entries : sequence of Entry
-    first : int
-        Number of the task to begin with.
     is_again : bool
         Whether another process has begun with these tasks: what it has written down is not repeated.
-    reason : str
-        Of what a process died that had begun the first task: unless that one is written down, it is not begun, but
-        handed back with a mark.
     """
     begin, is_first = time.monotonic(), True
     with single_threaded(), _journal(setting) as journal:
         before = _written(setting, entries) if is_again else {}
-        for number, entry in enumerate(entries[first:]):
+        for entry in entries:
             if entry.index in before:
                 yield before[entry.index]
-            elif reason and number == 0:
-                yield Outcome(entry.index, None, error=reason, has_killed=True)
-                return
             elif time.time() >= setting.deadline:
                 yield Outcome(entry.index, None)
             elif not is_first and time.monotonic() - begin > _PATIENCE:
