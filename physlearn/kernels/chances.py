@@ -29,7 +29,7 @@ from physlearn.kernels.bits import BLOCK, increment, popcount
 from physlearn.kernels.flips import (
     ALL,
     NONE,
-    PLAIN,
+    INLINE,
     SignErrors,
     SignLinear,
     change,
@@ -101,27 +101,27 @@ def crossings(system, bound, k, start):
     return function_for("crossings", system)(system, bound, k, start)
 
 
-@overload(survey, jit_options=PLAIN)
+@overload(survey, jit_options=INLINE)
 def _(system, bound, a, weights, beta, costs):
     return compiled("survey", bound)
 
 
-@overload(pick, jit_options=PLAIN)
+@overload(pick, jit_options=INLINE)
 def _(bound, a, target):
     return compiled("pick", bound)
 
 
-@overload(place, jit_options=PLAIN)
+@overload(place, jit_options=INLINE)
 def _(bound, a, i, chance):
     return compiled("place", bound)
 
 
-@overload(mark, jit_options=PLAIN)
+@overload(mark, jit_options=INLINE)
 def _(bound, a, i, w, cost):
     return compiled("mark", bound)
 
 
-@overload(crossings, jit_options=PLAIN)
+@overload(crossings, jit_options=INLINE)
 def _(system, bound, k, start):
     return compiled("crossings", system)
 
@@ -299,7 +299,7 @@ def mask_crossings(system, bound, k, start):
     return n, common
 
 
-@helper
+@inlined
 def _real_row(bound, n, row, s, lower, upper, gap):
     """The rows of a pattern with the sum s, of whose being violated the energy `gap` comes; and what is in common.
 
@@ -350,16 +350,20 @@ register(RealErrors, crossings=_error_crossings)
 register(RealVotes, crossings=_ballot_crossings)
 
 
-@helper
+@inlined
 def _add_row(bound, a, planes, k, n):
     """Add the n-th row of the list to the counters of the weights of unit k."""
     row, level, upward, inverse, amount = bound.found[n]
-    turn, first = NONE if upward else ALL, k * bound.row.shape[1]
-    for x in range(bound.row.shape[1]):
-        bound.row[0, x] = bound.rows[row, x] ^ bound.up[a, first + x] ^ turn
+    n_words = bound.row.shape[1]
+    bits, entries, up = bound.row[0], bound.rows[row], bound.up[a, k * n_words : (k + 1) * n_words]
+    turn = NONE if upward else ALL
     if level > 0:
-        for x in range(bound.row.shape[1]):
-            bound.row[0, x] &= bound.levels[row, level - 1, x]
+        far = bound.levels[row, level - 1]
+        for x in range(n_words):
+            bits[x] = (entries[x] ^ up[x] ^ turn) & far[x]
+    else:
+        for x in range(n_words):
+            bits[x] = entries[x] ^ up[x] ^ turn
     plane = 0
     while amount >> plane:
         if amount >> plane & 1:
@@ -367,7 +371,7 @@ def _add_row(bound, a, planes, k, n):
         plane += 1
 
 
-@helper
+@inlined
 def _fill(bound, a, planes, k, common):
     """Begin the counters of the weights of unit k with what they have in common, and their fields."""
     first = k * planes.shape[0]
@@ -387,7 +391,7 @@ def _fill(bound, a, planes, k, common):
                 increment(planes, p, bound.row, 0, ALL)
 
 
-@helper
+@inlined
 def add_up(system, bound, a):
     """Counters of all weights, x_i >= unit (counter - offset), as planes; and the offset."""
     K, n_words = bound.ends.shape[0], bound.row.shape[1]
@@ -440,7 +444,7 @@ def move_at_most(planes, top, rest, found):
     return number
 
 
-@helper
+@inlined
 def _sort(planes, offset, bound, a):
     """Sort the weights into classes, and return the rate.
 

@@ -106,16 +106,16 @@ def _when(due, span, n_replicas, a):
     return (due - 1) // span * (span * n_replicas) + a * span + (due - 1) % span + 1
 
 
-@helper
+@inlined
 def _next_event(system, bound, weights, clock, end, beta, work, rng):
     """The replica that is next to have an event up to `end`, -1 if none is, and the proposal at which it has."""
     n_replicas, N = weights.shape
     _, _, costs, due, rates = work
     span, first, time = N | 1, -1, end
     for a in range(n_replicas):
+        if rates[a] < 0.0:
+            rates[a] = survey(replica(system, a), bound, a, weights[a], beta, costs[a])
         if due[a] == 0:
-            if rates[a] < 0.0:
-                rates[a] = survey(replica(system, a), bound, a, weights[a], beta, costs[a])
             due[a] = _done(clock, span, n_replicas, a) + waiting(rates[a] / N, rng.random())
         if due[a] <= end // n_replicas:
             at = _when(due[a], span, n_replicas, a)
@@ -138,7 +138,7 @@ def _pass_time(energies, errors, squares, N, steps, record):
     record[OVERLAP] += steps * mean_overlap(squares[0], N, n_replicas)
 
 
-@helper
+@inlined
 def _flip(system, bound, weights, best, counts, flipped, energies, errors, a, i, cost, pull, tether, work):
     """Flip weight i of replica a, whose chances are to be surveyed then; those of the others change at i alone."""
     n_replicas, N = weights.shape
@@ -226,8 +226,6 @@ def wait(
         clock = time
         if a < 0:
             break
-        if rates[a] < 0.0:
-            rates[a] = survey(replica(system, a), bound, a, weights[a], beta, costs[a])
         i, limit = pick(bound, a, rng.random() * rates[a])
         due[a] = 0
         cost = change(replica(system, a), i, np.int64(weights[a, i]))

@@ -13,7 +13,7 @@ from physlearn.models import Instance
 SPACING = 0.2
 """Between the levels that entries of real patterns are compared with, in units of their root mean square."""
 
-N_LEVELS = 16
+N_LEVELS = 8
 """Such levels; satisfied patterns further from their bound are left out."""
 
 FINEST = 0.005
