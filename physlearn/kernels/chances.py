@@ -1,7 +1,7 @@
 """Bounds of the chances of all flips at once, from which flips are drawn without rejections.
 
-The chance of weight i is min(1, e^{-x_i}), x_i = beta dE_i + field cost. A *bound* is a named tuple of arrays that holds,
-for each replica (first axis), chances that are at least the true ones. Four functions treat its two kinds:
+The chance of weight i is min(1, e^{-x_i}), x_i = beta dE_i + field cost. A *bound* is a named tuple of arrays that
+holds, for each replica (first axis), chances that are at least the true ones. Four functions treat its two kinds:
 
 survey(system, bound, a, weights, beta, costs)
     All bounds of replica a anew; returns their sum, the rate.
@@ -28,8 +28,8 @@ from numba.extending import intrinsic, overload
 from physlearn.kernels.bits import BLOCK, increment, popcount
 from physlearn.kernels.flips import (
     ALL,
-    NONE,
     INLINE,
+    NONE,
     SignErrors,
     SignLinear,
     change,
@@ -285,7 +285,7 @@ def _note(bound, n, row, level, upward, inverse, amount):
 def mask_crossings(system, bound, k, start):
     """Of a system whose energy changes are sums over masks."""
     n, n_masks = start, bound.steps.size
-    common = int(math.floor(bound.scale[0] * system.base[k, 1] + _ROUNDING))
+    common = int(np.floor(bound.scale[0] * system.base[k, 1] + _ROUNDING))
     for r in range(n_masks):
         step = bound.steps[r]
         inverse = 1 if step < 0 else 0
@@ -308,19 +308,19 @@ def _real_row(bound, n, row, s, lower, upper, gap):
     tiny = 1e-12 * (abs(s) + bound.reach[row])
     spacing, n_levels = bound.spacing[row], bound.levels.shape[1]
     if s >= lower and s <= upper:
-        amount = int(math.floor(bound.scale[0] * gap + _ROUNDING))
+        amount = int(np.floor(bound.scale[0] * gap + _ROUNDING))
         for upward in range(2):
             distance = (upper - s if upward else s - lower) / 2 + tiny
             if distance < n_levels * spacing:
                 level = int(distance / spacing) + 1
                 n = _note(bound, n, row, level, upward, 0, amount if level <= n_levels else 0)
         return n, 0
-    amount = int(math.ceil(bound.scale[0] * gap - _ROUNDING))
+    amount = int(np.ceil(bound.scale[0] * gap - _ROUNDING))
     upward = 1 if s < lower else 0
     distance = (lower - s if upward else s - upper) / 2 - tiny
     if distance > bound.reach[row]:
         return n, 0
-    level = max(0, min(int(math.ceil(distance / spacing)) - 1, n_levels))
+    level = max(0, min(int(np.ceil(distance / spacing)) - 1, n_levels))
     return _note(bound, n, row, level, upward, 1, amount), -amount
 
 
@@ -549,7 +549,7 @@ def _sliced_mark(bound, a, i, w, cost):
         bound.up[a, word] &= ~bit
     n_fields = bound.fields.shape[2]
     if n_fields:
-        steps = int(math.floor(cost / bound.unit[0] + _ROUNDING)) - bound.lowest[0]
+        steps = int(np.floor(cost / bound.unit[0] + _ROUNDING)) - bound.lowest[0]
         for p in range(n_fields):
             if steps >> p & 1:
                 bound.fields[a, word // BLOCK, p, word % BLOCK] |= bit

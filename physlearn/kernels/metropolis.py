@@ -20,8 +20,8 @@ LOWEST, FLIPS, SWEEPS = range(3)
 """Meaning of the entries of `counts`: fewest errors yet, flips done, sweeps begun."""
 
 ENERGY, ERRORS, ACCEPTED, PROPOSALS, OVERLAP, ALIGNMENT = range(6)
-"""Meaning of the columns of `record`: after each sweep, in all replicas together; the mean overlap of two; ln of what the
-fields weigh the configuration with."""
+"""Meaning of the columns of `record`: after each sweep, in all replicas together; the mean overlap of two; ln of what
+the fields weigh the configuration with."""
 
 N_CHANCES = 64
 """Energy changes whose acceptance probability is tabulated; beyond, it is computed."""

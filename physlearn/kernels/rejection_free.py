@@ -1,10 +1,10 @@
 """Metropolis dynamics without its rejections: the flips and the proposals that passed before each.
 
 While a configuration lasts, each proposal is accepted with the same probability p, the average over the weights of
-min(1, e^{-beta dE_i - field cost}): the first that is accepted comes after a geometric number of them, and flips weight i
-with probability proportional to its term. Drawing the two directly gives the very law of `physlearn.kernels.metropolis`,
-with no work for rejections: theory/monte-carlo/derivation.md (RF.1) to (RF.4). Terms may be replaced by bounds from
-above, as `physlearn.kernels.chances` has them, if what they exceed is rejected.
+min(1, e^{-beta dE_i - field cost}): the first that is accepted comes after a geometric number of them, and flips weight
+i with probability proportional to its term. Drawing the two directly gives the very law of
+`physlearn.kernels.metropolis`, with no work for rejections: theory/monte-carlo/derivation.md (RF.1) to (RF.3). Terms
+may be replaced by bounds from above, as `physlearn.kernels.chances` has them, if what they exceed is rejected.
 
 Replicas take turns as they do there: N | 1 proposals each. Each waits for its own next event, and the earliest of these
 is the one that happens; then all wait anew, in their new fields, which a geometric law allows.

@@ -66,8 +66,8 @@ class RejectionFree(Metropolis):
     Weights are sorted into classes of equal energy change as in the n-fold way, but those of large change stay
     together, are proposed at the rate of the smallest change there could be among them, and accepted one by one. Energy
     changes come from the few patterns that a flip can bring across an edge, added up for all weights side by side.
-    Energies to which every pattern contributes (`Linear` with real patterns, `CrossEntropy` of a perceptron) have no such
-    few: their changes are computed one after the other, which costs N proposals of `Metropolis` a flip.
+    Energies to which every pattern contributes (`Linear` with real patterns, `CrossEntropy` of a perceptron) have no
+    such few: their changes are computed one after the other, which costs N proposals of `Metropolis` a flip.
 
     References
     ----------
@@ -154,7 +154,9 @@ class RejectionFree(Metropolis):
             columns["mean_cost"] = (ENERGY, n_replicas)
         if self.replicas(instance.model):
             columns["overlap"] = (OVERLAP, 1)
-        averages = {name: _time_average(kept[:, k] / n, kept[:, PROPOSALS]) for name, (k, n) in columns.items()}
+        averages = {
+            name: _time_average(kept[:, k] / n, kept[:, PROPOSALS]) for name, (k, n) in columns.items()
+        }
         return {**averages, "acceptance_rate": float(kept[:, ACCEPTED].sum() / kept[:, PROPOSALS].sum())}
 
 
