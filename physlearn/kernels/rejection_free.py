@@ -15,6 +15,7 @@ import math
 import numpy as np
 from numba import njit
 
+from physlearn.kernels import classes  # noqa: F401 - it registers its kind of bound
 from physlearn.kernels.chances import chance_of, mark, pick, place, survey
 from physlearn.kernels.flips import change, flip, helper, inlined, replica
 from physlearn.kernels.metropolis import (

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from physlearn.kernels.bits import BLOCK, aligned_words, columns_as_bits
-from physlearn.kernels.chances import GROUP, N_CLASSES, Listed, Sliced
+from physlearn.kernels.chances import GROUP, Listed
+from physlearn.kernels.classes import N_CLASSES, Sliced
 from physlearn.kernels.scans import RealCrossEntropy, RealErrors, RealLinear, RealVotes, SignTable
 from physlearn.models import Instance
 

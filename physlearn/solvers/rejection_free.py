@@ -24,7 +24,7 @@ class Waiting(Sampling):
     Attributes
     ----------
     bound : NamedTuple of ndarray
-        From which events are drawn: another P N/8 bytes of +-1 patterns, 3 P N of real ones.
+        From which events are drawn: another P N/8 bytes of +-1 patterns, 9 P N/8 of real ones.
     flipped, waits : ndarray of int64, shape (n_replicas,)
         Flips of each replica, and its proposals still to pass before the next event.
     """

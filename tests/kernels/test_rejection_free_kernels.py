@@ -8,7 +8,8 @@ import pytest
 from catalogue import ALL_MODELS
 
 from physlearn.kernels import chances, flips
-from physlearn.kernels.chances import N_CLASSES, Listed, first_one, member
+from physlearn.kernels.chances import Listed
+from physlearn.kernels.classes import N_CLASSES, first_one, member
 from physlearn.kernels.rejection_free import LONGEST, REFRESH, wait, waiting, work_space
 from physlearn.models import Instance, Replicated, Tethered
 from physlearn.models.energies import CrossEntropy, Errors, Linear

@@ -9,9 +9,10 @@ from scipy import integrate, stats
 
 from physlearn.estimates import Estimate
 from physlearn.inputs import InputError
-from physlearn.models import Instance, Perceptron, SymmetricPerceptron, Tethered
+from physlearn.models import Instance, Perceptron, Replicated, SymmetricPerceptron, Tethered
 from physlearn.results import Status
 from physlearn.solvers import Enumeration, ThermodynamicIntegration, ThermodynamicIntegrationResult, solve
+from physlearn.solvers.enumeration import unpacked
 from physlearn.solvers.thermodynamic_integration import integrals, nodes
 
 FALSE_ALARM = 1e-4
@@ -193,7 +194,9 @@ def test_entropies_in_fields(model, n_replicas, kind):
     rng = np.random.default_rng(4)
     model = ALL_MODELS[model]
     patterns = rng.choice([-1, 1], (8, size)) if model.patterns == "binary" else rng.normal(size=(8, size))
-    instance = Tethered(Instance(patterns, np.ones(8), model=model), np.where(rng.random(size) < 0.3, -1, 1), 0.4)
+    instance = Tethered(
+        Instance(patterns, np.ones(8), model=model), np.where(rng.random(size) < 0.3, -1, 1), 0.4
+    )
     w = unpacked(np.arange(2**size), size).astype(int)
     log_weights = w @ instance.external - beta * np.array([model.energy(instance, one) for one in w])
     if n_replicas == 2:
