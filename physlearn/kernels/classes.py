@@ -1,9 +1,11 @@
 """Classes of flips by lower bounds of their energy changes, in bit-sliced counters.
 
 A flip can bring only a few patterns across an edge. Their rows of bits are added up, for all weights side by side, in
-integer multiples of a unit: theory/monte-carlo/derivation.md (RF.4) to (RF.6). `crossings(system, bound, k, start)`
-lists the rows for the weights of unit k, from entry `start` of the list on, for the kinds of systems that have such few; it
-returns the end of the list and what all these weights have in common.
+integer multiples of a unit: theory/monte-carlo/derivation.md (RF.4) to (RF.6).
+
+crossings(system, bound, k, start)
+    Lists the rows for the weights of unit k, from entry `start` of the list on, for the kinds of systems that have such
+    few; returns the end of the list and what all these weights have in common.
 """
 
 import math
