@@ -89,9 +89,7 @@ def _begin(system, bound, weights, flipped, energies, errors, pull, tether, work
         for i in range(N):
             if costs.size:
                 costs[a, i] = _field_cost(weights, total, a, i, pull, tether)
-                mark(bound, a, i, weights[a, i], costs[a, i])
-            else:
-                mark(bound, a, i, weights[a, i], 0.0)
+            mark(bound, a, i, weights[a, i], costs[a, i] if costs.size else 0.0)
 
 
 @inlined
@@ -157,14 +155,12 @@ def _flip(system, bound, weights, best, counts, flipped, energies, errors, a, i,
         for j in range(N):
             best[j] = weights[a, j]
     rates[a] = -1.0
-    if costs.size == 0:
-        mark(bound, a, i, -w, 0.0)
-        return
     squares[0] -= 4 * w * total[i] - 4
     total[i] -= 2 * w
     for b in range(n_replicas):
-        costs[b, i] = _field_cost(weights, total, b, i, pull, tether)
-        mark(bound, b, i, weights[b, i], costs[b, i])
+        if costs.size:
+            costs[b, i] = _field_cost(weights, total, b, i, pull, tether)
+        mark(bound, b, i, weights[b, i], costs[b, i] if costs.size else 0.0)
 
 
 @njit(cache=True, nogil=True, _nrt=False)
