@@ -135,7 +135,8 @@ def test_errors_are_propagated():
 
     def result(means, error):
         made = object.__new__(ThermodynamicIntegrationResult)
-        object.__setattr__(made, "state", type("State", (), {"nodes": betas, "N": N}))
+        state = {"nodes": betas, "N": N, "start": math.log(2), "alignments": []}
+        object.__setattr__(made, "state", type("State", (), state))
         estimates = [Estimate(mean, error, 100.0) for mean in means]
         made.__dict__.update(walks=(estimates, estimates), energies=estimates)
         return made
