@@ -7,7 +7,7 @@ import numpy as np
 
 from physlearn.estimates import Estimate, blocking
 from physlearn.inputs import reject
-from physlearn.kernels.metropolis import ACCEPTED, ENERGY, ERRORS, OVERLAP, PROPOSALS
+from physlearn.kernels.metropolis import ACCEPTED, ENERGY, ERRORS, OVERLAP, PROPOSALS, mean_overlap
 from physlearn.kernels.rejection_free import wait, work_space
 from physlearn.models import Instance
 from physlearn.models.energies import Errors
@@ -60,8 +60,8 @@ class RejectionFree(Metropolis):
     -----
     The weights of the result are as in `Metropolis`. The observables ``mean_energy``, ``mean_cost`` and ``overlap`` are
     averages over time, each configuration counting as long as it lasted, their errors by blocking the records;
-    ``acceptance_rate`` is what `Metropolis` would have had. The ``mean_energy`` in the trace is that since the last
-    record, the sum over the replicas as ``energy`` is.
+    ``acceptance_rate`` is what `Metropolis` would have had. The means in the trace are those since the last
+    record, ``mean_energy`` and ``mean_cost`` summed over the replicas as ``energy`` is.
 
     Weights are sorted into classes of equal energy change as in the n-fold way, but those of large change stay
     together, are proposed at the rate of the smallest change there could be among them, and accepted one by one. Energy
@@ -131,7 +131,7 @@ class RejectionFree(Metropolis):
         return state
 
     def record(self, instance: Instance, state: Walk) -> dict[str, float]:
-        """The energy and cost now; averages over time and the acceptance rate since the last record."""
+        """Energy, cost and overlap now; averages over time and the acceptance rate since the last record."""
         sums = state.steps[-1][0] / state.steps[-1][0, PROPOSALS]
         recorded = {
             "energy": state.energy,
@@ -141,7 +141,9 @@ class RejectionFree(Metropolis):
         if not isinstance(self.energy, Errors):
             recorded |= {"cost": float(state.energies.sum()), "mean_cost": float(sums[ENERGY])}
         if self.replicas(instance.model):
-            recorded["overlap"] = float(sums[OVERLAP])
+            total = state.weights.sum(axis=0, dtype=np.int64)
+            now = mean_overlap(int(total @ total), instance.N, len(state.errors))
+            recorded |= {"overlap": now, "mean_overlap": float(sums[OVERLAP])}
         return recorded
 
     def observables(self, instance: Instance, state: Walk) -> dict[str, Any]:
