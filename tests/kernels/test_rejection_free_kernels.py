@@ -40,7 +40,22 @@ def run(kernel, instance, solver, state, n_sweeps):
     arguments = (state.system, state.bound, weights, state.best, state.counts, state.flipped, state.waits)
     for _ in range(2):
         kernel(*arguments, state.energies, state.errors, beta, pull, tether, n_sweeps, work, record, rng)
+    assert_rates(state.bound, work[-1])
     return vars(state), record, rng.random()
+
+
+def assert_rates(bound, rates):
+    """Each replica waits at the sum of its bounds, also where others have changed its fields."""
+    if isinstance(bound, Listed):
+        expected = bound.chances.sum(axis=1)
+    else:
+        numbers = bound.numbers
+        expected = [
+            own[:n] @ bound.chances[:n] + own[N_CLASSES] * bound.chances[n]
+            for own, n in zip(numbers, bound.counted, strict=True)
+        ]
+        assert (np.bitwise_count(bound.classed).sum(axis=2)[:, N_CLASSES] == numbers[:, N_CLASSES]).all()
+    np.testing.assert_allclose(rates, expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize(
