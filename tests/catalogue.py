@@ -185,6 +185,8 @@ ALL_SOLVERS = {
     ),
     "ParallelTempering": ParallelTempering(2.0, n_sweeps=150, sweeps_per_record=20),
     "RejectionFree": RejectionFree(beta=2.0, n_sweeps=150, sweeps_per_record=7),
+    "RejectionFree, linear": RejectionFree(beta=8.0, n_sweeps=80, sweeps_per_record=7, energy=Linear()),
+    "RejectionFree, cross-entropy": RejectionFree(8.0, 80, 7, energy=CrossEntropy(0.7)),
     "ThermodynamicIntegration": ThermodynamicIntegration(1.0, sweeps_per_node=30, n_nodes=5),
     "SimulatedAnnealing": SimulatedAnnealing(n_sweeps=150, sweeps_per_record=7),
     "SimulatedAnnealing, linear": SimulatedAnnealing(n_sweeps=80, sweeps_per_record=7, energy=Linear()),

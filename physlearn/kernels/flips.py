@@ -32,73 +32,79 @@ from physlearn.kernels.bits import BLOCK, common_bits, increment, popcount, stra
 ALL = np.uint64(0xFFFFFFFFFFFFFFFF)
 NONE = np.uint64(0)
 
-_KINDS: dict[str, dict[type, Callable]] = {"replica": {}, "change": {}, "flip": {}, "refresh": {}}
+_KINDS: dict[str, dict[type, Callable]] = {}
 
 
 def register(kind: type, **functions: Callable) -> None:
-    """Let the four functions treat a kind of system."""
+    """Let the functions of these names treat a kind of system."""
     for name, function in functions.items():
-        _KINDS[name][kind] = function
+        _KINDS.setdefault(name, {})[kind] = function
+
+
+def function_for(name: str, system: Any) -> Callable:
+    """The function of this name for the kind that a system is of."""
+    return _KINDS[name][type(system)]
 
 
 def replica(system, a):
     """See the module."""
-    return _KINDS["replica"][type(system)](system, a)
+    return function_for("replica", system)(system, a)
 
 
 def change(system, i, w):
     """See the module."""
-    return _KINDS["change"][type(system)](system, i, w)
+    return function_for("change", system)(system, i, w)
 
 
 def flip(system, i, w, change):
     """See the module."""
-    return _KINDS["flip"][type(system)](system, i, w, change)
+    return function_for("flip", system)(system, i, w, change)
 
 
 def refresh(system, weights):
     """See the module."""
-    return _KINDS["refresh"][type(system)](system, weights)
+    return function_for("refresh", system)(system, weights)
 
 
 # Without the counting of references to arrays, which costs more than a flip: nothing below a kernel allocates.
-_PLAIN = {"_nrt": False}
-_INLINE = {"_nrt": False, "forceinline": True}
+PLAIN = {"_nrt": False}
+INLINE = {"_nrt": False, "forceinline": True}
 
 
-def _compiled(name: str, kind: Any) -> Callable | None:
+def compiled(name: str, kind: Any) -> Callable | None:
+    """The same for the type that the compiler gives to a system; None where there is none."""
     return _KINDS[name].get(getattr(kind, "instance_class", type(None)))
 
 
-@overload(replica, jit_options=_INLINE)
+@overload(replica, jit_options=INLINE)
 def _(system, a):
-    return _compiled("replica", system)
+    return compiled("replica", system)
 
 
-@overload(change, jit_options=_INLINE)
+@overload(change, jit_options=INLINE)
 def _(system, i, w):
-    return _compiled("change", system)
+    return compiled("change", system)
 
 
-@overload(flip, jit_options=_INLINE)
+@overload(flip, jit_options=INLINE)
 def _(system, i, w, change):
-    return _compiled("flip", system)
+    return compiled("flip", system)
 
 
-@overload(refresh, jit_options=_PLAIN)
+@overload(refresh, jit_options=PLAIN)
 def _(system, weights):
-    return _compiled("refresh", system)
+    return compiled("refresh", system)
 
 
 def helper(function: Callable) -> Callable:
     """Let kernels call a plain function, compiled; in Python it is what it was."""
-    overload(function, strict=False, jit_options=_PLAIN)(lambda *arguments: function)
+    overload(function, strict=False, jit_options=PLAIN)(lambda *arguments: function)
     return function
 
 
 def inlined(function: Callable) -> Callable:
     """As `helper`, for what is short, or called once at each proposal or flip."""
-    overload(function, strict=False, jit_options=_INLINE)(lambda *arguments: function)
+    overload(function, strict=False, jit_options=INLINE)(lambda *arguments: function)
     return function
 
 

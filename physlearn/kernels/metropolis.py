@@ -6,6 +6,7 @@ part chooses the weight, its fractional part, independent of it to 53 - log2(N) 
 """
 
 import math
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -18,8 +19,9 @@ from physlearn.kernels.flips import change, flip, helper, inlined, refresh, repl
 LOWEST, FLIPS, SWEEPS = range(3)
 """Meaning of the entries of `counts`: fewest errors yet, flips done, sweeps begun."""
 
-ENERGY, ERRORS, ACCEPTED, PROPOSALS, OVERLAP = range(5)
-"""Meaning of the columns of `record`: after each sweep, in all replicas together; the mean overlap of two."""
+ENERGY, ERRORS, ACCEPTED, PROPOSALS, OVERLAP, ALIGNMENT = range(6)
+"""Meaning of the columns of `record`: after each sweep, in all replicas together; the mean overlap of two; ln of what
+the fields weigh the configuration with."""
 
 N_CHANCES = 64
 """Energy changes whose acceptance probability is tabulated; beyond, it is computed."""
@@ -30,9 +32,30 @@ REFRESH = 64
 _LARGEST = 345.0  # of an exponent: the product of two such exponentials is still a finite number
 
 
-def work_space(N: int, pulls: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+class Fields(NamedTuple):
+    """Fields on the weights, in the n sweeps to come, by the other replicas and by a tether.
+
+    Attributes
+    ----------
+    pulls : float64 array (n, 2 n_replicas - 1)
+        e^{2 h(S)} for the field h on a weight of one replica, where those of the others add up to
+        S = 1 - n_replicas ... n_replicas - 1.
+    tether : float64 array (N,)
+        e^{2 external} of each weight.
+    terms : float64 array (n, 2 n_replicas + 1)
+        ln of what the attraction weighs a weight with whose sum over all replicas is -n_replicas ... n_replicas.
+    external : float64 array (N,)
+    """
+
+    pulls: Any
+    tether: Any
+    terms: Any
+    external: Any
+
+
+def work_space(N: int, fields: Fields | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What `sweep` works in: it allocates nothing."""
-    N = 0 if pulls is None else N
+    N = 0 if fields is None else N
     return np.empty(2 * N_CHANCES), np.empty(N, dtype=np.int64), np.empty((2, N))
 
 
@@ -87,27 +110,63 @@ def _walk(system, weights, ratios, beta, chances, best, counts, stop, energies, 
 
 
 @helper
-def _attraction(weights, total, a, pull, tether, ratios):
+def _attraction(weights, total, a, fields, t, ratios):
     """Odds of a flip from -1 and from +1 by the field on each weight of replica a: of the others and of the tether."""
     n_replicas, N = weights.shape
     for i in range(N):
-        odds = pull[total[i] - weights[a, i] + n_replicas - 1]
-        ratios[0, i] = odds * tether[i]
+        odds = fields.pulls[t, total[i] - weights[a, i] + n_replicas - 1]
+        ratios[0, i] = odds * fields.tether[i]
         ratios[1, i] = 1.0 / ratios[0, i]
 
 
 @helper
-def _overlap(total, n_replicas):
-    """Mean overlap of the pairs of replicas, from the sum over the replicas of each weight."""
-    squares = 0
+def _add(total, weights, times):
     for i in range(total.size):
-        squares += total[i] * total[i]
-    N = total.size
+        total[i] += times * weights[i]
+
+
+@helper
+def renew(system, weights, energies, errors, a):
+    """Compute afresh what replica a has added up."""
+    energy, n_errors = refresh(replica(system, a), weights[a])
+    if n_errors >= 0:
+        energies[a], errors[a] = energy, n_errors
+
+
+@inlined
+def mean_overlap(squares, N, n_replicas):
+    """Mean overlap of the pairs of replicas, from the sum over the weights of (sum over the replicas)^2."""
+    if n_replicas == 1:
+        return 1.0
     return (squares - n_replicas * N) / (N * n_replicas * (n_replicas - 1))
 
 
+@helper
+def _alignment(total, n_replicas, fields, t):
+    """ln of what the fields weigh the configuration with."""
+    terms, aligned = fields.terms[t], 0.0
+    for i in range(total.size):
+        aligned += terms[total[i] + n_replicas] + fields.external[i] * total[i]
+    return aligned
+
+
+@helper
+def _note(weights, energies, errors, total, fields, t, record):
+    """Write down where the sweep has ended."""
+    n_replicas, N = weights.shape
+    record[ENERGY], record[ERRORS], squares = 0.0, 0, 0
+    for a in range(n_replicas):
+        record[ENERGY] += energies[a]
+        record[ERRORS] += errors[a]
+    for i in range(total.size):
+        squares += total[i] * total[i]
+    record[OVERLAP] = mean_overlap(squares, N, n_replicas)
+    if record.size > ALIGNMENT:
+        record[ALIGNMENT] = 0.0 if fields is None else _alignment(total, n_replicas, fields, t)
+
+
 @njit(cache=True, nogil=True, _nrt=False)
-def sweep(system, weights, best, counts, energies, errors, betas, pulls, tether, stop, work, record, rng):
+def sweep(system, weights, best, counts, energies, errors, betas, fields, stop, work, record, rng):
     """Metropolis sweeps, in place; returns the number of sweeps begun.
 
     Parameters
@@ -123,60 +182,45 @@ def sweep(system, weights, best, counts, energies, errors, betas, pulls, tether,
         Running energy and number of errors.
     betas : float64 array (n,)
         Inverse temperature of each of the n sweeps to do.
-    pulls : float64 array (n, 2 n_replicas - 1), or None without replicas and tether
-        e^{2 h(S)} for the field h on a weight of one replica, where those of the others add up to
-        S = 1 - n_replicas ... n_replicas - 1.
-    tether : float64 array (N,), or None with `pulls`
-        e^{2 field} of each weight.
+    fields : Fields, or None without replicas and tether
     stop : bool
         Whether to stop where a replica has no errors.
     work : tuple of arrays
         Work space, from `work_space`.
-    record : float64 array (n, 5)
-        See ENERGY ... OVERLAP.
+    record : float64 array (n, 5) or (n, 6)
+        See ENERGY ... ALIGNMENT; the last one only where there is a column for it.
     rng : numpy.random.Generator
     """
-    n_replicas, N = weights.shape
+    n_replicas = weights.shape[0]
     chances, total, ratios = work
-    for i in range(total.size):
-        total[i] = 0
-        for a in range(n_replicas):
-            total[i] += weights[a, i]
+    total[:] = 0
+    for a in range(n_replicas):
+        _add(total, weights[a], 1)
     for t in range(betas.size):
         for k in range(2 * N_CHANCES):
             chances[k] = math.exp(max(min(-betas[t] * (k - N_CHANCES), _LARGEST), -_LARGEST))
-        accepted, proposals = 0, 0
         for a in range(n_replicas):
-            one = replica(system, a)
+            w, one = weights[a], replica(system, a)
             if counts[SWEEPS] % REFRESH == 0:
-                energy, n_errors = refresh(one, weights[a])
-                if n_errors >= 0:
-                    energies[a], errors[a] = energy, n_errors
-            if pulls is None:
-                new, tried = _walk(
-                    one, weights[a], None, betas[t], chances, best, counts, stop, energies, errors, a, rng
+                renew(system, weights, energies, errors, a)
+            if fields is None:
+                accepted, tried = _walk(
+                    one, w, None, betas[t], chances, best, counts, stop, energies, errors, a, rng
                 )
             else:
-                _attraction(weights, total, a, pulls[t], tether, ratios)
-                for i in range(N):
-                    total[i] -= weights[a, i]
-                new, tried = _walk(
-                    one, weights[a], ratios, betas[t], chances, best, counts, stop, energies, errors, a, rng
+                _attraction(weights, total, a, fields, t, ratios)
+                _add(total, w, -1)
+                accepted, tried = _walk(
+                    one, w, ratios, betas[t], chances, best, counts, stop, energies, errors, a, rng
                 )
-                for i in range(N):
-                    total[i] += weights[a, i]
-            accepted += new
-            proposals += tried
+                _add(total, w, 1)
+            record[t, ACCEPTED] += accepted
+            record[t, PROPOSALS] += tried
+            counts[FLIPS] += accepted
             if stop and counts[LOWEST] == 0:
                 break
-        counts[FLIPS] += accepted
         counts[SWEEPS] += 1
-        record[t, ENERGY], record[t, ERRORS] = 0.0, 0
-        for a in range(n_replicas):
-            record[t, ENERGY] += energies[a]
-            record[t, ERRORS] += errors[a]
-        record[t, ACCEPTED], record[t, PROPOSALS] = accepted, proposals
-        record[t, OVERLAP] = _overlap(total, n_replicas) if n_replicas > 1 else 1.0
+        _note(weights, energies, errors, total, fields, t, record[t])
         if stop and counts[LOWEST] == 0:
             return t + 1
     return betas.size

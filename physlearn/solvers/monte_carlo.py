@@ -10,7 +10,16 @@ import numpy as np
 
 from physlearn.estimates import autocorrelation_time, blocking
 from physlearn.inputs import choice, integer, keep, member, number, reject
-from physlearn.kernels.metropolis import ACCEPTED, ENERGY, ERRORS, OVERLAP, PROPOSALS, sweep, work_space
+from physlearn.kernels.metropolis import (
+    ACCEPTED,
+    ENERGY,
+    ERRORS,
+    OVERLAP,
+    PROPOSALS,
+    Fields,
+    sweep,
+    work_space,
+)
 from physlearn.models import Binary, Committee, Instance, Model, Replicated
 from physlearn.models.energies import Energy, Errors
 from physlearn.models.schedules import linear
@@ -92,6 +101,7 @@ class MonteCarlo(Solver):
     state_type: ClassVar[type[Walk]] = Walk
     takes_external = True
     _stops_at_solution = False
+    _n_columns = 5  # of the kernel's record
 
     @abstractmethod
     def betas(self, first: int, last: int) -> np.ndarray:
@@ -139,8 +149,8 @@ class MonteCarlo(Solver):
         """Sweep up to the next record."""
         done = state.n_sweeps
         until = min(self.n_sweeps, (done // self.sweeps_per_record + 1) * self.sweeps_per_record)
-        steps = np.zeros((until - done, 5))
-        pulls, tether = self._fields(instance, done, until)
+        steps = np.zeros((until - done, self._n_columns))
+        fields = self._fields(instance, done, until)
         begun = sweep(
             state.system,
             state.weights.reshape(-1, instance.N),
@@ -149,29 +159,28 @@ class MonteCarlo(Solver):
             state.energies,
             state.errors,
             self.betas(done, until),
-            pulls,
-            tether,
+            fields,
             self._stops_at_solution,
-            work_space(instance.N, pulls),
+            work_space(instance.N, fields),
             steps,
             rng,
         )
         state.steps.append(steps[:begun])
         return state
 
-    def _fields(
-        self, instance: Instance, first: int, last: int
-    ) -> tuple[np.ndarray | None, np.ndarray | None]:
-        """`pulls` and `tether` of the kernel."""
+    def _fields(self, instance: Instance, first: int, last: int) -> Fields | None:
+        """What the kernel has to know of replicas and tether."""
         replicas = self.replicas(instance.model)
         if replicas is None and instance.external is None and isinstance(self.energy, Errors):
-            return None, None
-        pulls = np.zeros((last - first, 1))
+            return None
+        pulls, terms = np.zeros((last - first, 1)), np.zeros((last - first, 3))
         if replicas is not None:
-            others = np.arange(1 - replicas[0], replicas[0])
-            pulls = attraction(self.couplings(instance.model, first, last)[:, None], others, replicas[1])
+            n_replicas, kind = replicas
+            couplings = self.couplings(instance.model, first, last)[:, None]
+            pulls = attraction(couplings, np.arange(1 - n_replicas, n_replicas), kind)
+            terms = attraction_weight(couplings, np.arange(-n_replicas, n_replicas + 1), n_replicas, kind)
         external = np.zeros(instance.N) if instance.external is None else instance.external
-        return _odds(pulls), _odds(external)
+        return Fields(_odds(pulls), _odds(external), terms, external)
 
     def record(self, instance: Instance, state: Walk) -> dict[str, float]:
         """The errors of all replicas now, their overlap, and the acceptance rate since the last record."""
@@ -441,6 +450,28 @@ def attraction(coupling: Any, others: Any, kind: str) -> np.ndarray:
         return coupling * others
     ends = [np.logaddexp(x, -x) for x in (coupling * (others + 1), coupling * (others - 1))]
     return (ends[0] - ends[1]) / 2
+
+
+def attraction_weight(coupling: Any, total: Any, n_replicas: int, kind: str) -> np.ndarray:
+    r"""ln of what the attraction weighs a weight with, the sum of whose values in all replicas is S.
+
+    .. math:: \gamma (S^2 - n)/2 \quad\text{(pairs)}, \qquad \ln 2\cosh \gamma S \quad\text{(centre, traced out)}
+
+    Parameters
+    ----------
+    coupling, total : array_like
+        gamma and S, broadcast against each other.
+    n_replicas : int
+    kind : {"pairs", "centre"}
+
+    References
+    ----------
+    theory/single-flips/derivation.md (R.1), (R.3).
+    """
+    coupling, total = np.asarray(coupling, float), np.asarray(total, float)
+    if kind == "pairs":
+        return coupling * (total**2 - n_replicas) / 2
+    return np.logaddexp(coupling * total, -coupling * total)
 
 
 def _odds(field: np.ndarray) -> np.ndarray:

@@ -9,11 +9,12 @@ import numpy as np
 
 from physlearn.estimates import Estimate, blocking
 from physlearn.inputs import integer, keep, member, number, reject
+from physlearn.kernels.metropolis import ALIGNMENT, ENERGY
 from physlearn.models import Instance, Model, Replicated
 from physlearn.models.energies import Energy, Errors
 from physlearn.results import Result, Status
 from physlearn.solvers.base import Solver, State
-from physlearn.solvers.monte_carlo import Metropolis
+from physlearn.solvers.monte_carlo import Metropolis, attraction_weight
 from physlearn.solvers.tempering import at_beta, fields_of, last_energies, walk_of
 
 if TYPE_CHECKING:
@@ -33,29 +34,41 @@ class Integrating(State):
     Attributes
     ----------
     N : int
+        Weights, those of all replicas together.
     nodes : ndarray, shape (n_nodes,)
         Inverse temperatures, ascending from zero.
     sweeps_per_node : int
     walks : list of dict
         Fields of the two walks, the one that cools and the one that heats.
-    energies : list of (ndarray, ndarray), shapes (n,)
+    start : float
+        (1/N) ln Z at infinite temperature.
+    energies, alignments : list of (ndarray, ndarray), shapes (n,)
         Energies after each sweep that counts, of the walk that cools at node 0, 1, ... and of the one that heats
-        at the last node, the one before, ...
+        at the last node, the one before, ...; and the logarithms of what the fields weigh the configurations with.
     n_sweeps : int
         Sweeps of each of the two walks.
     """
 
     N: int
+    start: float
     nodes: np.ndarray
     sweeps_per_node: int
     walks: list[dict[str, Any]]
     energies: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
+    alignments: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
     n_sweeps: int = 0
 
     @property
     def weights(self) -> np.ndarray:
         """Those of the walk that cools."""
         return self.walks[0]["weights"]
+
+
+@dataclass(frozen=True)
+class AlignedWalk(Metropolis):
+    """A walk that also writes down what the fields weigh its configurations with."""
+
+    _n_columns = 6
 
 
 @dataclass(frozen=True, repr=False)
@@ -126,18 +139,32 @@ class ThermodynamicIntegrationResult(Result):
         return np.array([math.sqrt(max(0.0, d**2 - error**2)) for d, error in found]) / self.state.N
 
     def _along(self, share: float) -> list[Estimate]:
-        """ln 2 - (1/N) int_0^beta E + share beta E/N at each node (TI.3)."""
+        """(1/N) (ln Z(0) - int_0^beta E + share (beta E - F)) at each node (TI.2), (TI.5), (TI.8)."""
         if not self.is_equilibrated:
             return [Estimate(math.nan, math.nan, 0.0)] * len(self.betas)
         n_eff = min(energy.n_eff for energy in self.energies)
         found = []
         for k, row in enumerate(integrals(self.betas)[0]):
-            coefficients = -row
+            coefficients, terms = -row, list(self.energies)
             coefficients[k] += share * self.betas[k]
-            value, error = _combined(coefficients / self.state.N, self.energies)
+            if share and self.state.alignments:
+                terms[k] = self._at_node(k, coefficients[k], share)
+                coefficients[k] = 1.0
+            value, error = _combined(coefficients / self.state.N, terms)
             error = math.hypot(error, float(self.quadrature_errors[k]))
-            found.append(Estimate(math.log(2) + value, error, n_eff))
+            found.append(Estimate(self.state.start + value, error, n_eff))
         return found
+
+    def _at_node(self, k: int, coefficient: float, share: float) -> Estimate:
+        """coefficient E - share F at node k, over both walks: the two are correlated."""
+        pair = []
+        for which, node in ((0, k), (1, len(self.betas) - 1 - k)):
+            energies, alignments = (
+                series[node][which] for series in (self.state.energies, self.state.alignments)
+            )
+            pair.append(blocking(coefficient * energies - share * alignments))
+        a, b = pair
+        return Estimate((a.mean + b.mean) / 2, math.hypot(a.error, b.error) / 2, a.n_eff + b.n_eff)
 
     def to_dataset(self) -> "xarray.Dataset":
         """As of any result, and energies and entropies along ``beta``."""
@@ -157,8 +184,11 @@ class ThermodynamicIntegration(Solver):
     .. math:: s(\beta) = \ln 2 - \frac 1 N \int_0^\beta \langle E \rangle_{\beta'} d\beta'
         + \frac{\beta \langle E \rangle_\beta}{N}
 
-    Two Metropolis walks visit the nodes of a Clenshaw-Curtis rule: one cools from infinite temperature, the other
-    begins at `beta`, from a random configuration, and heats.
+    A tether and replicas are fields that are there at any temperature: they weigh a configuration with e^F, where
+    F = external.w, and in addition what `physlearn.models.Replicated` has. Then ln 2 becomes (1/N) ln sum e^F, a
+    product over the weights, and <F>/N is taken off the entropy: that of all replicas together, N counting all their
+    weights. Two Metropolis walks visit the nodes of a Clenshaw-Curtis rule: one cools from infinite temperature, the
+    other begins at `beta`, from a random configuration, and heats.
 
     Parameters
     ----------
@@ -198,6 +228,7 @@ class ThermodynamicIntegration(Solver):
     energy: Energy = field(default_factory=Errors)
     state_type = Integrating
     result_type = ThermodynamicIntegrationResult
+    takes_external = Metropolis.takes_external
 
     def __post_init__(self) -> None:
         keep(
@@ -212,16 +243,14 @@ class ThermodynamicIntegration(Solver):
             raise reject("n_nodes", self.n_nodes, "odd numbers")
 
     def supports(self, model: Model) -> str | None:
-        """As of `Metropolis`, without replicas: their measure at beta = 0 is not uniform."""
-        if isinstance(model, Replicated):
-            return f"{type(self).__name__} begins at the uniform measure, which Replicated has not."
+        """As of `Metropolis`."""
         refusal = self._walker(self.beta).supports(model)
-        return refusal and refusal.replace("Metropolis", type(self).__name__)
+        return refusal and refusal.replace("AlignedWalk", type(self).__name__)
 
-    def _walker(self, beta: float) -> Metropolis:
+    def _walker(self, beta: float) -> AlignedWalk:
         """The recipe of a walk at one node."""
         total = (self.n_nodes + 1) * self.sweeps_per_node
-        return Metropolis(beta, total, self.sweeps_per_node, energy=self.energy)
+        return AlignedWalk(beta, total, self.sweeps_per_node, energy=self.energy)
 
     def init(self, instance: Instance, rng: np.random.Generator) -> Integrating:
         """Two uniformly random configurations, the second after a node's sweeps at `beta`."""
@@ -231,7 +260,8 @@ class ThermodynamicIntegration(Solver):
         last_energies(heating)
         return Integrating(
             instance.fingerprint,
-            instance.N,
+            cooling.weights.size,
+            start_of(instance),
             nodes(self.beta, self.n_nodes),
             self.sweeps_per_node,
             [fields_of(cooling), fields_of(heating)],
@@ -239,15 +269,20 @@ class ThermodynamicIntegration(Solver):
 
     def sweep(self, instance: Instance, state: Integrating, rng: np.random.Generator) -> Integrating:
         """Both walks at their next node."""
-        k, kept = len(state.energies), []
+        k, kept, aligned = len(state.energies), [], []
+        has_fields = instance.external is not None or isinstance(instance.model, Replicated)
         for which, beta in enumerate((state.nodes[k], state.nodes[-1 - k])):
             walker = self._walker(float(beta))
             walk = at_beta(walk_of(walker, state.walks[which]), float(beta))
             walk = walker.sweep(instance, walk, rng)
-            energies = last_energies(walk)
-            kept.append(energies[int(self.burn_in * len(energies)) :])
+            steps = walk.steps.pop()
+            steps = steps[int(self.burn_in * len(steps)) :]
+            kept.append(steps[:, ENERGY].copy())
+            aligned.append(steps[:, ALIGNMENT].copy())
             state.walks[which] = fields_of(walk)
         state.energies.append((kept[0], kept[1]))
+        if has_fields:
+            state.alignments.append((aligned[0], aligned[1]))
         state.n_sweeps += self.sweeps_per_node
         return state
 
@@ -290,6 +325,24 @@ class ThermodynamicIntegration(Solver):
     def _result(self, state: Integrating) -> ThermodynamicIntegrationResult:
         """What reads the energies of a finished state."""
         return ThermodynamicIntegrationResult(Status.CONVERGED, None, {}, None, self, "", state)  # type: ignore[arg-type]
+
+
+def start_of(instance: Instance) -> float:
+    r"""(1/N) ln Z at infinite temperature, N counting the weights of all replicas (TI.8).
+
+    .. math:: \frac1{nN} \sum_i \ln \sum_{S} \binom n{(n + S)/2} e^{f(S) + d_i S}
+
+    with the values S = -n, 2 - n ... n of a weight's sum over n replicas, and f(S) of (R.1) or (R.3).
+    """
+    external = np.zeros(instance.N) if instance.external is None else instance.external
+    model, n = instance.model, 1
+    if isinstance(model, Replicated):
+        n = model.n_replicas
+    ups = np.arange(n + 1)
+    terms = np.array([math.log(math.comb(n, k)) for k in ups])
+    if isinstance(model, Replicated):
+        terms += attraction_weight(model.coupling, 2 * ups - n, n, model.attraction)
+    return float(np.logaddexp.reduce(terms + external[:, None] * (2 * ups - n), axis=1).mean()) / n
 
 
 def nodes(beta: float, n: int) -> np.ndarray:

@@ -80,13 +80,13 @@ def settled(instance, energy, beta, n_sweeps):
 def rounds(instance, energy, walk, beta, n_sweeps):
     """A function that does so many sweeps with the kernel alone, and returns the flips accepted."""
     solver, record = SimulatedAnnealing(n_sweeps, (beta,), energy=energy), np.zeros((n_sweeps, 5))
-    pulls, tether = solver._fields(instance, 0, n_sweeps)
+    fields = solver._fields(instance, 0, n_sweeps)
     arguments = (walk.system, walk.weights.reshape(-1, instance.N), walk.best, walk.counts, walk.energies)
-    work, rng = work_space(instance.N, pulls), generator(3)
+    work, rng = work_space(instance.N, fields), generator(3)
 
     def run():
         walk.counts[SWEEPS] = 1  # nothing is computed afresh, which is due once in 64 sweeps
-        sweep(*arguments, walk.errors, np.full(n_sweeps, beta), pulls, tether, False, work, record, rng)
+        sweep(*arguments, walk.errors, np.full(n_sweeps, beta), fields, False, work, record, rng)
         return record[:, ACCEPTED].sum()
 
     return run

@@ -41,7 +41,7 @@ def run(kernel, instance, solver, state, n_sweeps, stop):
     state = copy.deepcopy(state)
     record, rng = np.zeros((n_sweeps, 5)), np.random.default_rng(3)
     betas = np.linspace(0, 2, n_sweeps)
-    pulls, tether = solver._fields(instance, 0, n_sweeps)
+    fields = solver._fields(instance, 0, n_sweeps)
     begun = kernel(
         state.system,
         state.weights[None],
@@ -50,10 +50,9 @@ def run(kernel, instance, solver, state, n_sweeps, stop):
         state.energies,
         state.errors,
         betas,
-        pulls,
-        tether,
+        fields,
         stop,
-        work_space(instance.N, pulls),
+        work_space(instance.N, fields),
         record,
         rng,
     )
@@ -82,13 +81,13 @@ def test_so_it_is_for_replicas():
     instance = Perceptron(0.9).sample(15, 1)
     solver = ReplicatedAnnealing(n_sweeps=9, schedule=(0.5,), coupling_schedule=(0.1, 0.4, 1.0))
     state = solver.init(instance, np.random.default_rng(2))
-    pulls, tether = solver._fields(instance, 0, 9)
+    fields = solver._fields(instance, 0, 9)
 
     def end(kernel):
         one, record = copy.deepcopy(state), np.zeros((9, 5))
         arguments = (one.system, one.weights, one.best, one.counts, one.energies, one.errors, np.full(9, 0.5))
         rng = np.random.default_rng(3)
-        kernel(*arguments, pulls, tether, False, work_space(15, pulls), record, rng)
+        kernel(*arguments, fields, False, work_space(15, fields), record, rng)
         return vars(one), record
 
     np.testing.assert_equal(end(sweep), end(sweep.py_func))

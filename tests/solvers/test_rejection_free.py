@@ -6,13 +6,15 @@ from catalogue import ALL_MODELS
 from scipy import stats
 
 from physlearn.inputs import InputError
-from physlearn.models import Perceptron
+from physlearn.kernels.metropolis import ACCEPTED, ERRORS, PROPOSALS
+from physlearn.models import Perceptron, Replicated, Tethered
+from physlearn.models.energies import Linear
 from physlearn.results import Status
 from physlearn.solvers import Metropolis, RejectionFree, solve
 
 N = 9
 FALSE_ALARM = 1e-4
-MODELS = ["storage, margin", "storage, gaussian", "symmetric", "symmetric, narrow", "band", "band, gaussian"]
+MODELS = ["storage, margin", "storage, gaussian", "symmetric, narrow", "band", "committee", "tree, gaussian"]
 
 
 def exact(model, P, beta, N=N):
@@ -23,26 +25,6 @@ def exact(model, P, beta, N=N):
     energies = np.array([model.energy(instance, w) for w in configurations])
     boltzmann = np.exp(-beta * energies)
     return instance, energies, boltzmann / boltzmann.sum()
-
-
-@pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize(("P", "beta"), [(6, 1.0), (14, 0.5)])
-def test_samples_follow_the_gibbs_measure(model, P, beta):
-    """Chi squared of 6000 samples, thinned to one in ten sweeps, in 512 cells (rare ones pooled)."""
-    instance, _, probabilities = exact(model, P, beta)
-    n, thinning = 6000, 10
-    solver, rng = RejectionFree(beta, (n + 1) * thinning, thinning), np.random.default_rng(P)
-    state = solver.sweep(instance, solver.init(instance, rng), rng)
-    counts = np.zeros(2**N)
-    for _ in range(n):
-        state = solver.sweep(instance, state, rng)
-        counts[(state.weights > 0) @ (1 << np.arange(N))] += 1
-    rare = n * probabilities < 8
-    observed = np.append(counts[~rare], counts[rare].sum())
-    expected = np.append(n * probabilities[~rare], n * probabilities[rare].sum())
-    observed, expected = observed[expected > 0], expected[expected > 0]
-    assert len(observed) > 30
-    assert stats.chi2.sf(np.sum((observed - expected) ** 2 / expected), len(observed) - 1) > FALSE_ALARM
 
 
 @pytest.mark.parametrize("model", ["storage", "storage, gaussian", "band"])
@@ -66,9 +48,9 @@ def test_time_spent_in_each_configuration(model):
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("beta", [0.0, 0.7, 2.0])
 def test_mean_energy_and_its_error(model, beta):
-    """Mean and error of twenty chains: their z-scores are those of a normal variable."""
+    """Mean and error of twenty chains, at low temperature long ones: their z-scores are those of a normal variable."""
     instance, energies, probabilities = exact(model, 12, beta)
-    solver = RejectionFree(beta, 5000, 20)
+    solver = RejectionFree(beta, 20_000 if beta > 1 else 5000, 20)
     chains = [solve(instance, solver, seed).mean_energy for seed in range(20)]
     z = np.array([(chain.mean - probabilities @ energies) / chain.error for chain in chains])
     low, high = stats.chi2.ppf([FALSE_ALARM, 1 - FALSE_ALARM], len(z))
@@ -99,19 +81,51 @@ def test_the_law_is_that_of_metropolis(model):
     assert stats.ttest_ind(*correlations.values(), equal_var=False).pvalue > FALSE_ALARM
 
 
+@pytest.mark.parametrize("kind", ["pairs", "centre"])
+def test_so_it_is_with_replicas_and_a_tether(kind):
+    """Energy and overlap of three replicas, and their change from sweep to sweep, are those of Metropolis."""
+    instance = Tethered(ALL_MODELS["storage"].with_alpha(1.2).sample(N, 7), np.ones(N), 0.2)
+    instance.model = Replicated(instance.model, 3, 0.3, kind)
+    found = {RejectionFree: [], Metropolis: []}
+    for solver, values in found.items():
+        for seed in range(12):
+            result = solve(instance, solver(1.2, 2500, sweeps_per_record=1), seed)
+            energy, overlap = (getattr(result.trace, name)[500:] for name in ("energy", "overlap"))
+            moved = [np.mean(np.diff(series) ** 2) for series in (energy, overlap)]
+            values.append([energy.mean(), overlap.mean(), result.acceptance_rate, *moved])
+    for first, second in zip(*(np.array(values).T for values in found.values()), strict=True):
+        assert stats.ttest_ind(first, second, equal_var=False).pvalue > FALSE_ALARM
+
+
+def test_averages_over_time_are_those_of_the_walk():
+    """Of three replicas with a linear energy: the averages of records of a sweep are near those at their ends."""
+    instance = Perceptron(0.8).sample(21, 1)
+    instance.model = Replicated(instance.model, 3, 0.2)
+    result = solve(instance, RejectionFree(1.0, 4000, 1, energy=Linear()), 1)
+    trace, state = result.trace, result.state
+    assert result.mean_cost.mean == pytest.approx(trace.cost[800:].mean() / 3, rel=0.02)
+    assert result.mean_energy.mean == pytest.approx(trace.energy[800:].mean() / 3, rel=0.02)
+    w = state.weights.astype(int)
+    now = np.mean([w[a] @ w[b] for a, b in ((0, 1), (0, 2), (1, 2))]) / 21
+    assert trace.overlap[-1] == pytest.approx(now, abs=1e-12)
+    assert result.overlap.mean == pytest.approx(trace.mean_overlap[800:].mean(), rel=1e-9)
+    assert result.overlap.mean == pytest.approx(trace.overlap[800:].mean(), rel=0.02)
+    assert state.flipped.sum() == state.counts[1]
+
+
 def test_records_are_averages_over_time():
     """Every record counts all its proposals, also those of which none was accepted."""
     instance = Perceptron(0.5).sample(101, 1)
     result = solve(instance, RejectionFree(6.0, 20_000, 100, burn_in=0.5), 1)
-    rows = np.concatenate(result.state.record)
-    assert (rows[:, 2] == 100 * 101).all()
-    np.testing.assert_allclose(result.trace.mean_energy, rows[:, 0] / rows[:, 2])
-    idle = rows[1:, 1] == 0
+    rows = np.concatenate(result.state.steps)
+    assert (rows[:, PROPOSALS] == 100 * 101).all()
+    np.testing.assert_allclose(result.trace.mean_energy, rows[:, ERRORS] / rows[:, PROPOSALS])
+    idle = rows[1:, ACCEPTED] == 0
     assert idle.any()
     np.testing.assert_array_equal(result.trace.mean_energy[1:][idle], result.trace.energy[:-1][idle])
     assert result.mean_energy.mean == pytest.approx(result.trace.mean_energy[100:].mean(), rel=1e-12)
     assert result.acceptance_rate == pytest.approx(result.trace.acceptance_rate[100:].mean(), rel=1e-12)
-    assert result.state.counts[1] == rows[:, 1].sum()
+    assert result.state.counts[1] == rows[:, ACCEPTED].sum() == result.state.flipped.sum()
 
 
 def test_the_same_walk_however_it_is_recorded():

@@ -10,7 +10,7 @@ from scipy import stats
 from physlearn.estimates import autocorrelation_time
 from physlearn.models import Committee, Instance, Replicated, Tethered
 from physlearn.models.energies import CrossEntropy, Errors, Linear
-from physlearn.solvers import Metropolis, ReplicatedAnnealing, SimulatedAnnealing, solve
+from physlearn.solvers import Metropolis, RejectionFree, ReplicatedAnnealing, SimulatedAnnealing, solve
 from physlearn.solvers.enumeration import unpacked
 from physlearn.solvers.monte_carlo import attraction
 
@@ -103,15 +103,39 @@ def test_metropolis(model, energy, tether):
     assert_drawn_from(samples(instance, make)[:, 0], log_weights(instance, energy, BETA), np.arange(2**9))
 
 
+@pytest.mark.parametrize("model", [*SINGLE, *COMMITTEES])
+@pytest.mark.parametrize("energy", ENERGIES, ids=repr)
+@pytest.mark.parametrize(("beta", "tether"), [(BETA, True), (2.0, False)])
+def test_rejection_free(model, energy, beta, tether):
+    if beta > BETA and (model not in ("storage, margin", "band, gaussian", "committee", "tree, gaussian")):
+        pytest.skip("one of each kind is enough")
+    instance = drawn(model, 9, 7)
+    instance = tethered(instance) if tether else instance
+
+    def make(n_sweeps, each):
+        return RejectionFree(beta, n_sweeps, each, energy=energy)
+
+    assert_drawn_from(samples(instance, make)[:, 0], log_weights(instance, energy, beta), np.arange(2**9))
+
+
 @pytest.mark.parametrize("energy", ENERGIES, ids=repr)
 @pytest.mark.parametrize("kind", ["pairs", "centre"])
-@pytest.mark.parametrize("model", ["storage", "symmetric", "storage, gaussian"])
-def test_two_replicas(model, energy, kind):
+@pytest.mark.parametrize(
+    ("model", "solver"),
+    [
+        ("storage", Metropolis),
+        ("symmetric", Metropolis),
+        ("storage, gaussian", Metropolis),
+        ("storage", RejectionFree),
+        ("storage, gaussian", RejectionFree),
+    ],
+)
+def test_two_replicas(model, solver, energy, kind):
     instance = tethered(drawn(model, 5, 4))
     instance.model = Replicated(instance.model, 2, COUPLING, kind)
 
     def make(n_sweeps, each):
-        return Metropolis(BETA, n_sweeps, each, energy=energy)
+        return solver(BETA, n_sweeps, each, energy=energy)
 
     found = samples(instance, make)
     weights = pair_log_weights(instance, energy, BETA, COUPLING, kind)
@@ -119,14 +143,17 @@ def test_two_replicas(model, energy, kind):
 
 
 @pytest.mark.parametrize("energy", ENERGIES, ids=repr)
-@pytest.mark.parametrize("model", ["committee", "tree, gaussian"])
-def test_two_replicas_of_a_committee(model, energy):
+@pytest.mark.parametrize(
+    ("model", "solver"),
+    [("committee", Metropolis), ("tree, gaussian", Metropolis), ("committee", RejectionFree)],
+)
+def test_two_replicas_of_a_committee(model, solver, energy):
     """Cells are one of six ranges of log weights for either, and the distance: there are 2^18 pairs."""
     instance = tethered(drawn(model, 9, 4))
     instance.model = Replicated(instance.model, 2, COUPLING, "pairs")
 
     def make(n_sweeps, each):
-        return Metropolis(BETA, n_sweeps, each, energy=energy)
+        return solver(BETA, n_sweeps, each, energy=energy)
 
     found = samples(instance, make)
     one, c = log_weights(instance, energy, BETA), np.arange(512)

@@ -9,9 +9,10 @@ from scipy import integrate, stats
 
 from physlearn.estimates import Estimate
 from physlearn.inputs import InputError
-from physlearn.models import Instance, Perceptron, SymmetricPerceptron, Tethered
+from physlearn.models import Instance, Perceptron, Replicated, SymmetricPerceptron, Tethered
 from physlearn.results import Status
 from physlearn.solvers import Enumeration, ThermodynamicIntegration, ThermodynamicIntegrationResult, solve
+from physlearn.solvers.enumeration import unpacked
 from physlearn.solvers.thermodynamic_integration import integrals, nodes
 
 FALSE_ALARM = 1e-4
@@ -134,7 +135,8 @@ def test_errors_are_propagated():
 
     def result(means, error):
         made = object.__new__(ThermodynamicIntegrationResult)
-        object.__setattr__(made, "state", type("State", (), {"nodes": betas, "N": N}))
+        state = {"nodes": betas, "N": N, "start": math.log(2), "alignments": []}
+        object.__setattr__(made, "state", type("State", (), state))
         estimates = [Estimate(mean, error, 100.0) for mean in means]
         made.__dict__.update(walks=(estimates, estimates), energies=estimates)
         return made
@@ -183,10 +185,50 @@ def test_each_walk_visits_every_node():
     assert float(data["entropy_at_beta"][-1]) == result.entropy.mean
 
 
-def test_tethered_instances_are_refused():
-    instance = Perceptron(0.8).sample(11, 1)
-    with pytest.raises(InputError, match="ThermodynamicIntegration takes no instance that is tethered"):
-        solve(Tethered(instance, np.ones(11), 0.5), ThermodynamicIntegration(1.0, 10), 1)
+@pytest.mark.parametrize(
+    ("model", "n_replicas", "kind"),
+    [("storage", 1, ""), ("storage, gaussian", 1, ""), ("storage", 2, "pairs"), ("storage", 2, "centre")],
+)
+def test_entropies_in_fields(model, n_replicas, kind):
+    """With a tether, and of two coupled replicas: all 2^11 or 2^12 configurations, within the errors of six runs."""
+    beta, size = 1.5, 12 // n_replicas - (n_replicas == 1)
+    rng = np.random.default_rng(4)
+    model = ALL_MODELS[model]
+    patterns = rng.choice([-1, 1], (8, size)) if model.patterns == "binary" else rng.normal(size=(8, size))
+    instance = Tethered(
+        Instance(patterns, np.ones(8), model=model), np.where(rng.random(size) < 0.3, -1, 1), 0.4
+    )
+    w = unpacked(np.arange(2**size), size).astype(int)
+    log_weights = w @ instance.external - beta * np.array([model.energy(instance, one) for one in w])
+    if n_replicas == 2:
+        log_weights = log_weights[:, None] + log_weights
+        if kind == "pairs":
+            log_weights += 0.3 * w @ w.T
+        else:
+            same = (size + w @ w.T) / 2
+            log_weights += same * np.log(2 * np.cosh(0.6)) + (size - same) * np.log(2)
+        instance.model = Replicated(model, 2, 0.3, kind)
+    log_Z = np.logaddexp.reduce(log_weights.ravel())
+    p = np.exp(log_weights - log_Z)
+    exact = {"entropy": -np.sum(p * (log_weights - log_Z)), "free_entropy": log_Z}
+    results = [solve(instance, ThermodynamicIntegration(beta, 1500, 9), seed) for seed in range(6)]
+    for name, value in exact.items():
+        found = [getattr(result, name) for result in results]
+        errors = np.array([estimate.error for estimate in found])
+        off = np.array([estimate.mean for estimate in found]) - value / (n_replicas * size)
+        assert abs(off.mean()) < 4 * np.sqrt(np.sum(errors**2)) / len(off), name
+        assert np.sum((off / errors) ** 2) < stats.chi2.isf(1e-4, len(off)), name
+        assert errors.max() < 0.02
+
+
+def test_uncoupled_replicas_have_the_entropy_of_one():
+    instance = Perceptron(0.7).sample(21, 1)
+    alone = solve(instance, ThermodynamicIntegration(1.0, 2000, 9), 1)
+    instance.model = Replicated(instance.model, 3, 0.0)
+    together = solve(instance, ThermodynamicIntegration(1.0, 2000, 9), 2)
+    for name in ("entropy", "free_entropy"):
+        first, second = getattr(alone, name), getattr(together, name)
+        assert abs(first.mean - second.mean) < 4.5 * np.hypot(first.error, second.error)
 
 
 @pytest.mark.parametrize(
