@@ -7,6 +7,8 @@ converge exponentially; along y = (c1 z + e v)/sqrt(c1^2 + e^2) Gauss-Legendre p
 ln H and the step at the reference's margin. theory/local-entropy/derivation.md (FP.5)-(FP.13).
 """
 
+import math
+
 import numpy as np
 from numba import njit
 
@@ -72,13 +74,13 @@ def _bivariate(a, rho, s, teacher, log_a, y, mass, rest, count):
         if n == 4
         else ((_EIGHT, _EIGHT_WEIGHTS) if n == 8 else (_SIXTEEN, _SIXTEEN_WEIGHTS))
     )
-    angle = np.arcsin(R)
+    angle = math.asin(R)
     for i in range(count):
         factor, log_factor = _split_H(-(teacher[0] + teacher[1] * y[i]) / deviation)
         mass[i] *= 2 * factor * exp(log_factor)
         rest[i] = 0.0
     for j in range(n):
-        sine = np.sin(0.5 * angle * (1 + nodes[j]))
+        sine = math.sin(0.5 * angle * (1 + nodes[j]))
         half = 0.5 / (1 - sine * sine)
         part = weights[j] * angle / _TWO_PI
         for i in range(count):
@@ -97,7 +99,7 @@ def _slice(a, rho, s, shift, slope, root_V, teacher, y, weight, count, out):
     """
     factor_a, log_a = _split_H(a)
     deviation, R = teacher[3], teacher[2]
-    root = np.sqrt(1 - R * R)
+    root = math.sqrt(1 - R * R)
     logs, g, curve, mass, edge = out[0], out[1], out[2], out[3], out[4]
     for i in range(count):
         argument = (shift - slope * y[i]) / root_V
@@ -131,6 +133,21 @@ def _slice(a, rho, s, shift, slope, root_V, teacher, y, weight, count, out):
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def _on_margin(at, e, root_V, mean, own, spread, fineness, y, weight):
+    """E g where the reference is on its margin, z = a: a replica is `at` - e v from its own; spread 0: no teacher."""
+    kink, width = (at / e, fineness * root_V / e) if e > 1e-8 else (1e9, 1.0)
+    count = graded(-_REACH, _REACH, kink, width, 1e9, 1.0, y, weight)
+    total = 0.0
+    for i in range(count):
+        value = weight[i] * exp(-0.5 * y[i] * y[i]) * G_over_H((at - e * y[i]) / root_V)
+        if spread > 0:
+            factor, log_factor = _split_H(-(mean + own * y[i]) / spread)
+            value *= 2 * factor * exp(log_factor)
+        total += value
+    return _NORMAL / root_V * total
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def energetic(kappa, kappa_reference, q_reference, V, c0, c1, e, shared, own, has_teacher, fineness):
     """Energetic part and its derivatives, as an array of seven.
 
@@ -152,25 +169,25 @@ def energetic(kappa, kappa_reference, q_reference, V, c0, c1, e, shared, own, ha
         derivative in the overlap with the reference.
     """
     total = np.zeros(7)
-    free = np.sqrt(1 - q_reference)
-    root_V = np.sqrt(V)
-    D = np.sqrt(c1 * c1 + e * e)
+    free = math.sqrt(1 - q_reference)
+    root_V = math.sqrt(V)
+    D = math.sqrt(c1 * c1 + e * e)
     constant = D < 1e-11  # a replica's field then is that of all references
     rho, s = (0.0, 1.0) if constant else (c1 / D, max(e / D, 1e-9))
     D = 0.0 if constant else D
-    spread = np.sqrt(max(1 - shared * shared - own * own, 1e-300)) if has_teacher else 1.0
-    sensitive = np.sqrt(q_reference) / free
+    spread = math.sqrt(max(1 - shared * shared - own * own, 1e-300)) if has_teacher else 1.0
+    sensitive = math.sqrt(q_reference) / free
     if has_teacher:
         sensitive = max(sensitive, abs(shared) / spread)
     step = max(min(0.4, 0.5 / max(sensitive, 1e-300)), _FINEST) * fineness
-    n = int(np.ceil(_REACH / step)) if q_reference > 0 else 0
+    n = math.ceil(_REACH / step) if q_reference > 0 else 0
     teacher = np.zeros(4)
     y, weight, out = np.empty(_MOST), np.empty(_MOST), np.empty((5, _MOST))
     for i in range(-n, n + 1):
         x = i * step
-        outer = step * _NORMAL * np.exp(-0.5 * x * x) if n > 0 else 1.0
-        a = (kappa_reference - np.sqrt(q_reference) * x) / free
-        high = np.sqrt(max(a, 0.0) ** 2 + _TAIL)
+        outer = step * _NORMAL * exp(-0.5 * x * x) if n > 0 else 1.0
+        a = (kappa_reference - math.sqrt(q_reference) * x) / free
+        high = math.sqrt(max(a, 0.0) ** 2 + _TAIL)
         low = max(a, -_REACH)
         ends = min(rho * low, rho * high) - _REACH * s, max(rho * low, rho * high) + _REACH * s
         bottom, top = (ends[0], ends[1]) if a > 0 else (max(ends[0], -_REACH), min(ends[1], _REACH))
@@ -179,13 +196,9 @@ def energetic(kappa, kappa_reference, q_reference, V, c0, c1, e, shared, own, ha
         cut, cut_width = (a / rho, fineness * s / abs(rho)) if abs(rho) > 1e-8 else (1e9, 1.0)
         count = graded(bottom, top, kink, kink_width, cut, cut_width, y, weight)
         if has_teacher:
-            deviation = np.sqrt(spread * spread + (own * rho) ** 2)
-            teacher[0], teacher[1], teacher[2], teacher[3] = (
-                shared * x,
-                own * s,
-                -own * rho / deviation,
-                deviation,
-            )
+            deviation = math.sqrt(spread * spread + (own * rho) ** 2)
+            teacher[0], teacher[1] = shared * x, own * s
+            teacher[2], teacher[3] = -own * rho / deviation, deviation
         sums = _slice(a, rho, s, shift, D, root_V, teacher, y, weight, count, out)
         hazard = G_over_H(a) / free
         for k in range(3):
@@ -193,20 +206,11 @@ def energetic(kappa, kappa_reference, q_reference, V, c0, c1, e, shared, own, ha
         total[3] += outer * sums[3] * hazard
         total[4] += outer * sums[4]
         total[5] += outer * sums[5]
-        # On the reference's margin, z = a.
         at = shift - c1 * a
-        count = graded(-_REACH, _REACH, at / e if e > 1e-8 else 1e9, fineness * root_V / max(e, 1e-8), 1e9, 1.0,
-                       y, weight)  # fmt: skip
-        on = 0.0
-        for j in range(count):
-            value = (
-                weight[j] * _NORMAL * exp(-0.5 * y[j] * y[j]) * G_over_H((at - e * y[j]) / root_V) / root_V
-            )
-            if has_teacher:
-                factor, log_factor = _split_H(-(shared * x + own * y[j]) / spread)
-                value *= 2 * factor * exp(log_factor)
-            on += value
-        total[6] += outer * on * hazard
+        own_spread = spread if has_teacher else 0.0
+        total[6] += (
+            outer * hazard * _on_margin(at, e, root_V, shared * x, own, own_spread, fineness, y, weight)
+        )
     return total
 
 
@@ -230,21 +234,21 @@ def entropic(q_hat, projection, tilt, bias, reference_hat, reference_bias, finen
         E ln 2cosh, V = E(1 - m^2), t, S, r, E(1 - m^2)^2.
     """
     total = np.zeros(6)
-    root = np.sqrt(q_hat)
+    root = math.sqrt(q_hat)
     along = projection / root
-    across = np.sqrt(max(1 - along * along, 0.0))
-    slope = np.sqrt(reference_hat)
+    across = math.sqrt(max(1 - along * along, 0.0))
+    slope = math.sqrt(reference_hat)
     step = min(0.4, 0.28 / max(slope * across, 1e-300)) * fineness
-    n = int(np.ceil(_REACH / step))
-    step_weights = step * _NORMAL * np.exp(-0.5 * (np.arange(-n, n + 1) * step) ** 2)
+    n = math.ceil(_REACH / step)
     y, weight, first, second = np.empty(_MOST), np.empty(_MOST), np.empty(_MOST), np.empty(_MOST)
     width = fineness * min(0.5 / root, 0.5 / max(slope * along, 1e-300))
     count = graded(-_REACH, _REACH, (-tilt - bias) / root, width, (tilt - bias) / root, width, y, weight)
     for i in range(count):
         first[i] = second[i] = 0.0
     for k in range(2 * n + 1):
-        off = slope * across * (k - n) * step + reference_bias
-        part = step_weights[k]
+        x = (k - n) * step
+        part = step * _NORMAL * exp(-0.5 * x * x)
+        off = slope * across * x + reference_bias
         for i in range(count):
             value = tanh(off + slope * along * y[i])
             first[i] += part * value

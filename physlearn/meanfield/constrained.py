@@ -30,7 +30,7 @@ _STRIDE = 0.5
 # Deviations below which what a group of replicas has of its own is rounding.
 _SPLIT = 1e-7
 # Replicas closer to each other than this, in units of what the reference leaves them, are one.
-_COLLAPSED = 1e-3
+_COLLAPSED = 3e-3
 # A variance of fields that does nothing, but by which one can divide.
 _FAINT = 1e-30
 # Beyond it, where tanh is one to all digits, the overlap with the reference does not tell its conjugate.
@@ -275,7 +275,8 @@ class FranzParisiEquations:
             if abs(S - target) <= 4e-16 + 1e-14 * (1 - target):
                 break
             step = (goal - math.atanh(S)) * (1 - S) * (1 + S) / max(moments[1], 1e-15)
-            S_hat += min(max(step, -2.0), 2.0)
+            longest = 2 + 0.5 * abs(S_hat)
+            S_hat += min(max(step, -longest), longest)
             if abs(step) < 1e-15 * abs(S_hat):
                 break
         self._last = S_hat

@@ -230,7 +230,7 @@ def loss_of_monotonicity(model: Model, reference_margin: float | str = "maximal"
         return math.copysign(min(abs(slope), 1.0), slope)
 
     before = None
-    for share in np.arange(0.98, 0.0, -_SHARE):
+    for share in np.arange(1 - 1e-7, 0.0, -_SHARE):
         alpha = float(share * limit)
         if has_teacher and not exists(alpha, needed, True):
             continue
