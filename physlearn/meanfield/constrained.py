@@ -295,7 +295,7 @@ class FranzParisiEquations:
     def pack(self, fields: Fields) -> np.ndarray:
         """The unknowns: ln(1 + t_hat), ln(1 + B^2), asinh(r_hat); B^2 = q_hat - t_hat^2/q-tilde_hat may vanish."""
         if not self.typical:
-            return np.array([math.log(fields.overlap)])
+            return np.array([math.log1p(fields.overlap if fields.overlap > _FAINT else 0.0)])
         fields = Fields(*(value if abs(value) > _FAINT else 0.0 for value in fields))
         rest = max(fields.overlap - fields.typical_overlap**2 / self.reference.overlap_conjugate, 0.0)
         entries = [math.log1p(fields.typical_overlap), math.log1p(rest if rest > _FAINT else 0.0)]
@@ -303,14 +303,14 @@ class FranzParisiEquations:
 
     def unpack(self, x: np.ndarray) -> Fields:
         if not self.typical:
-            return Fields(math.exp(x[0]), 0.0, 0.0, self._last)
+            return Fields(max(math.expm1(x[0]), _FAINT), 0.0, 0.0, self._last)
         t_hat, rest = math.expm1(x[0]), max(math.expm1(max(x[1], 0.0)), _FAINT)
         q_hat = rest + t_hat**2 / self.reference.overlap_conjugate
         return Fields(q_hat, t_hat, math.sinh(x[2]) if self.taught else 0.0, self._last)
 
     def update(self, x: np.ndarray) -> np.ndarray:
         """The unknowns' image: order parameters under them, and what these say of the conjugates."""
-        if max(abs(x)) > 40 or (self.typical and x[0] < 0):
+        if max(abs(x)) > 40 or x[0] < 0:
             return np.where(x > 40, np.inf, -np.inf)
         order, *_ = self.order(self.unpack(x))
         if order.variance < _COLLAPSED * (1 - self.reference_overlap**2):

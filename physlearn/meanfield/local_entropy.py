@@ -7,11 +7,9 @@ from itertools import pairwise
 import numpy as np
 
 from physlearn.inputs import InputError, reject
-from physlearn.meanfield.bayes import information_theoretic_threshold
-from physlearn.meanfield.capacities import capacity
 from physlearn.meanfield.constrained import Reference, at_distance, reference_of
-from physlearn.meanfield.margins import check_binary, exists
-from physlearn.models import Binary, Model, Perceptron, Teacher
+from physlearn.meanfield.margins import check_binary, largest_load
+from physlearn.models import Model, Teacher
 from physlearn.results import SaddlePoint, Status
 
 # Distances that a curve is looked at on; below the smallest, its form at d -> 0 is known.
@@ -222,30 +220,27 @@ def loss_of_monotonicity(model: Model, reference_margin: float | str = "maximal"
         )
     has_teacher = isinstance(model.rule, Teacher)
     needed = kappa if isinstance(reference_margin, str) else float(reference_margin)
-    matched = Perceptron(1.0, prior=model.prior, rule=Teacher())
-    limit = information_theoretic_threshold(matched) if has_teacher else capacity(Binary(), needed)
+    limit = largest_load(needed, has_teacher)
 
     def steepness(alpha):
         slope, _ = slope_minimum(replace(model, alpha=alpha), reference_margin)
         return math.copysign(min(abs(slope), 1.0), slope)
 
-    before = None
+    before: float | None = None
+    first: float | None = None
     for share in np.arange(1 - 1e-7, 0.0, -_SHARE):
         alpha = float(share * limit)
-        if has_teacher and not exists(alpha, needed, True):
-            continue
         if steepness(alpha) > 0:
+            first = alpha
             break
         before = alpha
-    else:
-        alpha = None
-    if before is None or alpha is None:
+    if before is None or first is None:
         found = "monotonic" if before is None else "not monotonic"
         raise InputError(
             f"reference_margin: got {reference_margin}, around which the local entropy is {found} at all loads; "
             "allowed: margins at which it stops to be."
         )
-    return float(brentq(steepness, alpha, before, xtol=1e-7))
+    return float(brentq(steepness, first, before, xtol=1e-7))
 
 
 def _distance(point: SaddlePoint) -> float:

@@ -75,6 +75,21 @@ def exists(alpha: float, margin: float, has_teacher: bool) -> bool:
     return _entropy(alpha, margin, has_teacher) >= -_SIGN
 
 
+def largest_load(margin: float, has_teacher: bool) -> float:
+    """The load up to which there are solutions of this margin, and more than the teacher."""
+    from scipy.optimize import brentq
+
+    if not has_teacher:
+        return capacity(Binary(), margin)
+    high = 1.0
+    while _entropy(high, margin, True) > 0:
+        high *= 2
+    low = high / 2
+    while not _entropy(low, margin, True) > 0:
+        low /= 2
+    return float(brentq(lambda alpha: _entropy(alpha, margin, True), low, high, xtol=1e-12))
+
+
 def check_margin(model: Model, margin: float, field: str) -> None:
     """Raise, of `field`, unless solutions of this margin exist at the model's load."""
     has_teacher = isinstance(model.rule, Teacher)
@@ -82,13 +97,11 @@ def check_margin(model: Model, margin: float, field: str) -> None:
         return
     largest = maximal_margin(model)
     if field == "alpha":
-        most = (
-            "" if has_teacher else f", and loads up to {capacity(Binary(), margin):.6g} at margin {margin:g}"
-        )
+        most = f"loads up to {largest_load(margin, has_teacher):.6g} at margin {margin:g}"
         teacher = " beside the teacher (reference='teacher' is one)" if has_teacher else ""
         raise OutsideDomain(
             f"alpha: got {model.alpha:g}, where no solution of margin {margin:g} exists{teacher}; allowed: margins up "
-            f"to {largest:.6g} at this load{most}."
+            f"to {largest:.6g} at this load, and {most}."
         )
     raise OutsideDomain(
         f"{field}: got {margin:g}; allowed: margins up to {largest:.9g}, the largest at load {model.alpha:g}."

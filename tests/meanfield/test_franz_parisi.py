@@ -203,6 +203,14 @@ def test_monotonicity_is_lost_where_the_slope_touches_zero():
     assert min(near) > slope
 
 
+def test_with_a_teacher_monotonicity_is_lost_later():
+    """Around the maximal margin at the load 1.0466."""
+    below, above = (Perceptron(alpha, rule=Teacher()) for alpha in (1.0456, 1.0476))
+    assert is_monotonic(below, "maximal")
+    assert not is_monotonic(above, "maximal")
+    assert not is_isolated(above, "maximal")
+
+
 def test_the_maximal_margin_inverts_the_capacity():
     for margin in (-0.2, 0.1, 1.0):
         assert maximal_margin(capacity(Binary(), margin)) == pytest.approx(margin, abs=1e-9)
