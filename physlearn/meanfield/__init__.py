@@ -4,8 +4,16 @@ from physlearn.meanfield.base import check_stationary
 from physlearn.meanfield.bayes import algorithmic_threshold, bayes_optimal, information_theoretic_threshold
 from physlearn.meanfield.capacities import capacity, de_almeida_thouless, symmetric_capacity
 from physlearn.meanfield.committee import committee_state_evolution
+from physlearn.meanfield.constrained import franz_parisi
 from physlearn.meanfield.curves import curve
 from physlearn.meanfield.evolution import state_evolution
+from physlearn.meanfield.local_entropy import (
+    is_isolated,
+    is_monotonic,
+    isolation_distance,
+    loss_of_monotonicity,
+)
+from physlearn.meanfield.margins import maximal_margin
 from physlearn.meanfield.replica import replica_symmetric
 
 __all__ = [
@@ -16,7 +24,13 @@ __all__ = [
     "committee_state_evolution",
     "curve",
     "de_almeida_thouless",
+    "franz_parisi",
     "information_theoretic_threshold",
+    "is_isolated",
+    "is_monotonic",
+    "isolation_distance",
+    "loss_of_monotonicity",
+    "maximal_margin",
     "replica_symmetric",
     "state_evolution",
     "symmetric_capacity",

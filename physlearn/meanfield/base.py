@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from physlearn.inputs import member, number, reject
+from physlearn.inputs import InputError, member, number, reject
 from physlearn.results import SaddlePoint
 
 # How many plain iterations a Newton step may be worth, and how far any step goes: it then cannot jump over the first
@@ -25,6 +25,11 @@ _FRACTION = 0.05
 _ROUNDING = 8 * 2.2e-16
 # Weights of the differences at 1, 2, 3, 4 steps: of eighth order, so that steps are large against the rounding.
 _CENTRAL = (4 / 5, -1 / 5, 4 / 105, -1 / 280)
+
+
+class OutsideDomain(InputError):
+    """Raised where a function has no answer at parameters that are fine by themselves; in a curve, such a point has
+    `Status.NO_SOLUTION`."""
 
 
 class Potential(Protocol):
@@ -101,11 +106,11 @@ def extremize(
         if count < 3:
             step, slope, limited = residual * min(1.0, _STRIDE / np.linalg.norm(residual)), math.inf, False
         else:
-            jacobian = _jacobian(update, x, image)
+            slopes = jacobian(update, x, image)
             count += len(x)
-            slope = float(residual @ jacobian @ residual / (residual @ residual))
+            slope = float(residual @ slopes @ residual / (residual @ residual))
             reach = min(2 * reach, 1e12) if slope > before - _FLAT else _REACH
-            step, distance = _step(residual, jacobian, reach, math.inf if calm >= 3 else _STRIDE)
+            step, distance = _step(residual, slopes, reach, math.inf if calm >= 3 else _STRIDE)
             limited = distance > (1 + 1e-9) * np.linalg.norm(step)
             if size <= tolerance:
                 return FixedPoint(x, size, True, distance > _FAR, count)
@@ -133,7 +138,8 @@ def _advance(update, x, residual, step):
     return trial, image, tried
 
 
-def _jacobian(update, x, image):
+def jacobian(update: Callable[[np.ndarray], np.ndarray], x: np.ndarray, image: np.ndarray) -> np.ndarray:
+    """Derivatives of `update`(x) = `image`, by differences: entry (i, j) is that of its i-th component in x_j."""
     columns = []
     for i in range(len(x)):
         shifted = x.copy()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from physlearn.inputs import InputError, member, reject
+from physlearn.meanfield.base import OutsideDomain
 from physlearn.models import Model
 from physlearn.results import SaddlePoint, Status, Trajectory
 
@@ -22,7 +23,9 @@ def curve(
 ) -> "xarray.Dataset":
     """Evaluate `function`(model, ...) over the grid spanned by `over`; without a model, `function`(...).
 
-    Where the function takes a `start`, each point along the last axis starts from the one before (continuation).
+    Where the function takes a `start`, each point along the last axis starts from the one before (continuation). A
+    point where it has no answer (a reference beyond its largest margin) is NaN with `Status.NO_SOLUTION`, unless they
+    all are.
 
     Parameters
     ----------
@@ -62,7 +65,8 @@ def curve(
 
     columns: list[dict[str, tuple]] = []
     lengths = [range(len(values)) for values in axes.values()]
-    previous = None
+    previous: Any = None
+    refused: OutsideDomain | None = None
     for index in itertools.product(*lengths):
         here = {name: values[i] for (name, values), i in zip(axes.items(), index, strict=True)}
         changed = {name: value for name, value in here.items() if name not in arguments}
@@ -70,8 +74,15 @@ def curve(
         given = fixed | {name: value for name, value in here.items() if name in arguments}
         if continued and previous is not None and index[-1] > 0:
             given["start"] = previous
-        previous = function(*there, **given)
+        try:
+            previous = function(*there, **given)
+        except OutsideDomain as refusal:
+            previous, refused = None, refused or refusal
+            columns.append({"status": ((), np.int8(Status.NO_SOLUTION.code))})
+            continue
         columns.append(_columns(function.__name__, previous))
+    if refused and all(set(column) == {"status"} for column in columns):
+        raise refused
     # An axis keeps its name: a branch asked for is not overwritten by the branch found.
     data = xarray.Dataset(
         _stacked(columns, axes), coords={name: _coordinate(name, v) for name, v in axes.items()}
@@ -158,7 +169,7 @@ def _stacked(columns: list[dict[str, tuple]], axes: Mapping[str, list]) -> dict[
         if dims == (name,):
             variables[name] = (dims, example)
             continue
-        absent = (dims, np.full(np.shape(example), np.nan))
+        absent = (dims, np.full(np.shape(example), "" if np.asarray(example).dtype.kind == "U" else np.nan))
         stack = np.stack([np.asarray(column.get(name, absent)[1]) for column in columns])
         attributes = Status.attributes() if name == "status" else {}
         variables[name] = ((*axes, *dims), stack.reshape(*shape, *stack.shape[1:]), attributes)
