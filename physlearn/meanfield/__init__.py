@@ -3,9 +3,11 @@
 from physlearn.meanfield.base import check_stationary
 from physlearn.meanfield.bayes import algorithmic_threshold, bayes_optimal, information_theoretic_threshold
 from physlearn.meanfield.capacities import capacity, de_almeida_thouless, symmetric_capacity
+from physlearn.meanfield.clones import replicated_entropy
 from physlearn.meanfield.committee import committee_state_evolution
 from physlearn.meanfield.curves import curve
 from physlearn.meanfield.evolution import state_evolution
+from physlearn.meanfield.overlap_gaps import clone_transition, overlap_gap_threshold
 from physlearn.meanfield.replica import replica_symmetric
 
 __all__ = [
@@ -13,11 +15,14 @@ __all__ = [
     "bayes_optimal",
     "capacity",
     "check_stationary",
+    "clone_transition",
     "committee_state_evolution",
     "curve",
     "de_almeida_thouless",
     "information_theoretic_threshold",
+    "overlap_gap_threshold",
     "replica_symmetric",
+    "replicated_entropy",
     "state_evolution",
     "symmetric_capacity",
 ]
