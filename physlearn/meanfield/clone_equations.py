@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from physlearn.kernels.clones import binary_weights, binary_weights_summed, constrained_fields
-from physlearn.models import Model, SymmetricPerceptron
+from physlearn.models import Perceptron, SymmetricPerceptron
 from physlearn.quadrature import G, H, expectation
 
 # The smallest spread that is looked for, and the largest: of a conjugate that tells all weights.
@@ -78,7 +78,7 @@ class CloneEquations:
         q1 < 1.
     """
 
-    model: Model
+    model: Perceptron | SymmetricPerceptron
     n_replicas: float
     overlap: float
 
@@ -161,7 +161,7 @@ class CloneEquations:
         """Order parameters from conjugates."""
         n = self.n_replicas
         if self.is_symmetric:
-            return Groups(self.overlap, n * self.overlap if self.overlap > 0 else 0.0)
+            return Groups(self.overlap, n * self.overlap if math.isfinite(n) else math.inf)
         if math.isfinite(n):
             spread, r = self.weights(conjugates, lambda values, z: [values[3], values[2]])
         else:
@@ -276,9 +276,10 @@ class CloneEquations:
 
         between, inside = self.weights(conjugates, squares, in_full=True)
         between_fields, inside_fields = self.fields(order, squares)
-        product = between * between_fields
-        if not math.isfinite(self.n_replicas) and conjugates.spread >= 1:
+        if math.isinf(self.n_replicas) and conjugates.spread >= 1:
             # The clones' magnetisation jumps where the sign of the outer field changes. In the middle of a window
-            # all fields jump with it, and the product is finite.
+            # the fields give way by as much, and the product is finite.
             product = 1.0 if self.is_symmetric else math.inf
+        else:
+            product = between * between_fields
         return float(1 - alpha * product), float(1 - alpha * inside * inside_fields)

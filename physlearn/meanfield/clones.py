@@ -73,7 +73,8 @@ def replicated_entropy(
     theory/clones/derivation.md (CL.6), (CL.8), (CL.11); Baldassi, Ingrosso, Lucibello, Saglietti & Zecchina 2015;
     Malatesta, Passalacqua & Zecchina 2026.
     """
-    n = check_replicas(check_model(model), n_replicas)
+    model = check_model(model)
+    n = check_replicas(n_replicas)
     q1 = number("overlap", overlap, at_least=0, below=1)
     if start is not None:
         member("start", start, SaddlePoint, "a SaddlePoint, such as replicated_entropy returns")
@@ -81,7 +82,7 @@ def replicated_entropy(
     if equations.is_symmetric:
         return _annealed(equations)
     typical = typical_point(model)
-    if typical.status is Status.NO_SOLUTION:
+    if typical.status is Status.NO_SOLUTION or typical.overlap == 1:
         return _absent(equations)
     if q1 < typical.overlap - _TYPICAL:
         allowed = f"from {typical.overlap:.9g}, that of two typical solutions, to one (excluded)"
@@ -104,24 +105,23 @@ def replicated_entropy(
         variables.spread = max(start.overlap_spread_conjugate, 1e-6)
     x = variables.pack(q_hat, r_hat)
     end = extremize(variables.update, x) if equations.has_teacher else _first_fixed_point(variables.update, x)
-    conjugates = variables.conjugates(*variables.unpack(end.x)) if np.isfinite(end.x).all() else None
-    if conjugates is None:
+    found = variables.conjugates(*variables.unpack(end.x)) if np.isfinite(end.x).all() else None
+    if found is None:
         return _absent(equations)
     if end.escaped and math.isinf(n) and end.x[0] < math.log(_VANISHED) + _STEP:
-        return _unheld(equations, conjugates)
-    return _point(equations, equations.order(conjugates), conjugates, end, branch)
+        return _unheld(equations, found)
+    return _point(equations, equations.order(found), found, end, branch)
 
 
-def check_model(model: Any) -> Model:
+def check_model(model: Any) -> Perceptron | SymmetricPerceptron:
     """`model` if its clones are known here, or an `InputError`."""
     member("model", model, Model, "a Model such as Perceptron(alpha)")
-    known = isinstance(model, (Perceptron, SymmetricPerceptron)) and isinstance(model.prior, Binary)
-    if not known:
-        raise reject("model", model, "Perceptron or SymmetricPerceptron, with binary weights")
-    return model
+    if isinstance(model, (Perceptron, SymmetricPerceptron)) and isinstance(model.prior, Binary):
+        return model
+    raise reject("model", model, "Perceptron or SymmetricPerceptron, with binary weights")
 
 
-def check_replicas(model: Model, n_replicas: Any) -> float:
+def check_replicas(n_replicas: Any) -> float:
     """`n_replicas` as a float that may be infinite, or an `InputError`."""
     if isinstance(n_replicas, float) and n_replicas == math.inf:
         return math.inf
@@ -176,22 +176,23 @@ def _first_fixed_point(update, x: np.ndarray) -> FixedPoint:
     """
     from scipy.optimize import brentq
 
-    count = 0
+    # Remembered, since rounding may turn the sign of one that is asked for twice.
+    known: dict[float, float] = {}
 
     def residual(u):
-        nonlocal count
-        count += 1
-        return float(update(np.array([u]))[0] - u)
+        if u not in known:
+            known[u] = float(update(np.array([u]))[0] - u)
+        return known[u]
 
     u, step = float(x[0]), _FIRST_STEP
     value = residual(u)
     while value != 0:
         if u <= math.log(_VANISHED) and value < 0:
-            return FixedPoint(np.array([u]), 0.0, True, True, count)
+            return FixedPoint(np.array([u]), 0.0, True, True, len(known))
         other = u + math.copysign(step, value)
         following = residual(other)
         if not math.isfinite(following) and following * value > 0:
-            return FixedPoint(np.array([math.nan]), math.inf, False, True, count)
+            return FixedPoint(np.array([math.nan]), math.inf, False, True, len(known))
         if following * value <= 0:
             break
         u, value, step = other, following, min(2 * step, _STEP)
@@ -200,7 +201,7 @@ def _first_fixed_point(update, x: np.ndarray) -> FixedPoint:
             other, following = _inside(residual, u, other)
         u = brentq(residual, *sorted((u, other)), xtol=1e-13, rtol=1e-14) if following * value < 0 else other
         value = residual(u)
-    return FixedPoint(np.array([u]), abs(value), abs(value) <= _RESIDUAL, False, count)
+    return FixedPoint(np.array([u]), abs(value), abs(value) <= _RESIDUAL, False, len(known))
 
 
 def _inside(residual, good, bad):
@@ -217,7 +218,9 @@ def _inside(residual, good, bad):
 
 def _annealed(equations: CloneEquations) -> SaddlePoint:
     """The symmetric perceptron: groups are orthogonal, and nothing but D_hat is unknown."""
-    spread = equations.conjugate_spread(0.0, 0.0) if equations.overlap > 0 else 0.0
+    n, q1 = equations.n_replicas, equations.overlap
+    orthogonal = n * q1 if math.isfinite(n) else 1 + q1 / 3  # to the first order
+    spread = equations.conjugate_spread(0.0, 0.0) if q1 > _TYPICAL else orthogonal
     if spread is None:
         return _absent(equations)
     conjugates = Groups(spread / equations.n_replicas, spread)
@@ -231,7 +234,7 @@ def _annealed(equations: CloneEquations) -> SaddlePoint:
 class ClonePotential:
     """The local entropy at an imposed overlap as a function of all other order parameters and conjugates, by name."""
 
-    model: Model
+    model: Perceptron | SymmetricPerceptron
     n_replicas: float
 
     def __call__(self, values: dict[str, float]) -> float:

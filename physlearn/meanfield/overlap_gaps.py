@@ -11,7 +11,8 @@ from physlearn.models import Model
 from physlearn.results import SaddlePoint, Status
 
 # Curves are first looked at on this grid of -ln((1 - q1)/(1 - q)), with q the typical overlap.
-_GRID = np.arange(0.4, 9.0, 0.4)
+_GRID_STEP = 0.4
+_GRID = _GRID_STEP * np.arange(1, 23)
 _MAX_STEPS = 30
 # Of the load: relative. Of ln(1 - q1): where phi is stationary its error is the square.
 _TOLERANCE = 1e-9
@@ -51,7 +52,7 @@ def overlap_gap_threshold(model: Model, n_replicas: float | None = None) -> floa
     """
     check_model(model)
     if n_replicas is not None:
-        n = check_replicas(model, n_replicas)
+        n = check_replicas(n_replicas)
         if not 2 <= n < math.inf:
             raise reject("n_replicas", n_replicas, "a finite number >= 2, or None for the best")
         return _gap(model, n)
@@ -91,7 +92,8 @@ def clone_transition(model: Model, n_replicas: float = math.inf) -> float:
     ----------
     theory/clones/derivation.md (OG.3); Baldassi, Ingrosso, Lucibello, Saglietti & Zecchina 2015.
     """
-    n = check_replicas(check_model(model), n_replicas)
+    check_model(model)
+    n = check_replicas(n_replicas)
     if n <= 1:
         raise reject("n_replicas", n_replicas, "a number > 1, or math.inf")
     path = _Path(model, n)
@@ -105,7 +107,7 @@ def clone_transition(model: Model, n_replicas: float = math.inf) -> float:
 
     def highest(load):
         nonlocal place
-        place, value = _maximum(lambda u: path(load, u).local_entropy_slope, place)
+        place, value = _maximum(path, load, place)
         return value
 
     return _secant(highest, alpha)
@@ -167,8 +169,13 @@ def _minimum(path: _Path, alpha: float, place: float) -> tuple[float, SaddlePoin
     """Where the slope changes from falling to rising near `place`, and the point there."""
     from scipy.optimize import brentq
 
+    # Remembered, since rounding may turn the sign of one that is asked for twice.
+    known: dict[float, float] = {}
+
     def slope(u):
-        return path(alpha, u).local_entropy_slope
+        if u not in known:
+            known[u] = path(alpha, u).local_entropy_slope
+        return known[u]
 
     step, value = 0.05, slope(place)
     while abs(value) > _LEVEL:
@@ -181,11 +188,17 @@ def _minimum(path: _Path, alpha: float, place: float) -> tuple[float, SaddlePoin
     return place, path(alpha, place)
 
 
-def _maximum(function, place: float) -> tuple[float, float]:
-    """The maximum of `function` near `place` and its value, by successive parabolas."""
+def _maximum(path: _Path, alpha: float, place: float) -> tuple[float, float]:
+    """Where the slope is largest near `place`, and how large."""
     from scipy.optimize import minimize_scalar
 
-    found = minimize_scalar(lambda u: -function(u), bracket=(place - 0.2, place + 0.2), tol=_PLACE)
+    nearest = path.grid(alpha)[0] - _GRID[0]
+    found = minimize_scalar(
+        lambda u: -path(alpha, u).local_entropy_slope,
+        bounds=(max(place - _GRID_STEP, nearest), place + _GRID_STEP),
+        method="bounded",
+        options={"xatol": _PLACE},
+    )
     return float(found.x), -float(found.fun)
 
 
