@@ -11,8 +11,8 @@ from physlearn.models import Model
 from physlearn.results import SaddlePoint, Status
 
 # Curves are first looked at on this grid of -ln((1 - q1)/(1 - q)), with q the typical overlap.
-_GRID_STEP = 0.4
-_GRID = _GRID_STEP * np.arange(1, 23)
+_GRID_STEP = 0.6
+_GRID = _GRID_STEP * np.arange(1, 15)
 _MAX_STEPS = 30
 # Of the load: relative. Of ln(1 - q1): where phi is stationary its error is the square.
 _TOLERANCE = 1e-9

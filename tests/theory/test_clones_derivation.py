@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 import pytest
-from independent import H, entropy, gaussian, signs
+from independent import H, entropy, gaussian, log_2cosh, log_H, signs
 
-from physlearn import Perceptron, SymmetricPerceptron, replica_symmetric, replicated_entropy
+from physlearn import Perceptron, SymmetricPerceptron, Teacher, replica_symmetric, replicated_entropy
 
 
 @pytest.mark.parametrize("overlap", [0.2, 0.9, 0.999])
@@ -54,3 +54,38 @@ def test_pairs_of_solutions_are_those_of_an_enumeration():
     assert abs(extrapolated - theory) < 4 * error + 0.5 / (6 * 12)
     # More than a curve of independent pairs would allow.
     assert abs(replica_symmetric(Perceptron(1 / 3)).entropy - theory) > 4 * error + 0.5 / (6 * 12)
+
+
+def free_entropy(model, n, q1, q0, q0_hat, q1_hat, r=0.0, r_hat=0.0):
+    """(CL.5) as it stands, in plain products of quadratures."""
+    (z, z_weight), (y, y_weight) = gaussian(), gaussian(0.0, 0.1)
+    fields = np.sqrt(q0_hat) * z[:, None] + r_hat + np.sqrt(q1_hat - q0_hat) * y
+    shares = np.sqrt(q0) * z[:, None] + np.sqrt(q1 - q0) * y
+    inner = np.log(np.exp(n * log_2cosh(fields)) @ y_weight) / n
+    outer = np.log(np.exp(n * log_H((model.margin - shares) / np.sqrt(1 - q1))) @ y_weight) / n
+    weight = 2 * H(-r * z / np.sqrt(q0 - r * r))
+    legendre = -q1_hat * (1 - q1) / 2 + n / 2 * (q0 * q0_hat - q1 * q1_hat) - r_hat * r
+    return legendre + z_weight @ inner + model.alpha * (z_weight * weight) @ outer
+
+
+@pytest.mark.parametrize(
+    ("model", "n"),
+    [(Perceptron(0.5), 2), (Perceptron(0.3, 0.3), 5), (Perceptron(1.1, rule=Teacher()), 3)],
+)
+def test_the_free_entropy_is_that_of_the_page_and_stationary(model, n):
+    q1 = 0.7
+    point = replicated_entropy(model, n, q1)
+    names = {
+        "q0": point.group_overlap,
+        "q0_hat": point.group_overlap_conjugate,
+        "q1_hat": point.overlap_conjugate,
+    }
+    if isinstance(model.rule, Teacher):
+        names |= {"r": point.teacher_overlap, "r_hat": point.teacher_overlap_conjugate}
+    assert free_entropy(model, n, q1, **names) == pytest.approx(point.local_entropy, abs=1e-10)
+    for name, value in names.items():
+        step = 1e-4
+        up, down = (free_entropy(model, n, q1, **{**names, name: value + side * step}) for side in (1, -1))
+        assert (up - down) / (2 * step) == pytest.approx(0, abs=1e-6)
+    up, down = (free_entropy(model, n, q1 + side * 1e-4, **names) for side in (1, -1))
+    assert point.local_entropy_slope == pytest.approx((up - down) / 2e-4, abs=1e-6)
