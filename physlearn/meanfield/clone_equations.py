@@ -26,11 +26,13 @@ import numpy as np
 
 from physlearn.kernels.clones import binary_weights, binary_weights_summed, constrained_fields
 from physlearn.models import Perceptron, SymmetricPerceptron
-from physlearn.quadrature import G, H, expectation
+from physlearn.quadrature import G_over_H, H, expectation
 
 # The smallest spread that is looked for, and the largest: of a conjugate that tells all weights.
 _SPREADS = (1e-14, 1e8)
 _TOLERANCE = 1e-12
+# The longest step of ln D_hat: far beyond the root the weights' variance is too small to be integrated quickly.
+_STEP = 0.7
 # Whole numbers of clones up to this are summed over, not integrated.
 _FEW = 64
 
@@ -62,6 +64,24 @@ class Groups(NamedTuple):
     def between(self, n_replicas: float) -> float:
         """q0 or its conjugate, between groups."""
         return self.overlap - self.spread / n_replicas
+
+
+class Answers(NamedTuple):
+    """What is told of a saddle point.
+
+    Attributes
+    ----------
+    free_entropy, slope, complexity : float
+        phi, its derivative with respect to the imposed overlap, and -n^2 times that with respect to n.
+    between, within : float
+        Replicon eigenvalues between groups, and inside them.
+    """
+
+    free_entropy: float
+    slope: float
+    complexity: float
+    between: float
+    within: float
 
 
 @dataclass(frozen=True)
@@ -145,16 +165,16 @@ class CloneEquations:
 
         low, high = (math.log(limit) for limit in _SPREADS)
         u = min(max(math.log(guess), low), high)
-        step, value = 0.02, excess(u)
+        value = excess(u)
+        step = min(max(4 * abs(value), 1e-13), _STEP)
         while value != 0:
-            sign = math.copysign(1.0, value)
-            other = u + sign * step
+            other = u + math.copysign(step, value)
             if not low < other < high:
                 return None
             following = excess(other)
             if following * value <= 0:
                 return math.exp(brentq(excess, *sorted((u, other)), xtol=1e-14, rtol=1e-14))
-            u, value, step = other, following, 4 * step
+            u, value, step = other, following, min(4 * step, _STEP)
         return math.exp(u)
 
     def order(self, conjugates: Groups) -> Groups:
@@ -212,18 +232,11 @@ class CloneEquations:
         if not self.has_teacher:
             (squared,) = self.fields(order, lambda values, z: values[2:3] ** 2)
             return alpha * float(squared), 0.0
-        q0 = order.between(self.n_replicas)
-        rest = q0 - order.teacher_overlap**2
-        (squared,) = self.fields(order, lambda values, z: values[2:3] ** 2)
+        rest = order.between(self.n_replicas) - order.teacher_overlap**2
         slope = order.teacher_overlap / math.sqrt(rest)
-        size = math.sqrt(q0)
-        # The teacher's own force times the probability 2H of its label: 2G over its width.
-        scale = 2 * size / math.sqrt(rest)
-        feature = [(0.0, 1 / math.hypot(1, slope)), (self._edge / size, math.sqrt(1 - order.overlap) / size)]
-        product = expectation(
-            lambda z: scale * G(slope * z) * self._constrained(size * z, order.spread, 1 - order.overlap)[2],
-            feature,
-            tolerance=_TOLERANCE,
+        width = math.sqrt(rest / order.between(self.n_replicas))
+        squared, product = self.fields(
+            order, lambda values, z: [values[2] ** 2, values[2] * G_over_H(-slope * z) / width]
         )
         return alpha * float(squared), alpha * float(product)
 
@@ -243,43 +256,35 @@ class CloneEquations:
             mixed += conjugates.overlap * order.spread - product
         return -(conjugates.overlap * V + mixed) / 2 - order.teacher_overlap * conjugates.teacher_overlap
 
-    def slope(self, order: Groups, conjugates: Groups) -> float:
-        """The derivative of phi with respect to the imposed overlap, at the saddle point."""
-        (variance,) = self.fields(order, lambda values, z: values[3:4])
-        return float((1 - 1 / self.n_replicas) / 2 * (self.model.alpha * variance - conjugates.spread))
-
-    def complexity(self, order: Groups, conjugates: Groups) -> float:
-        """-n^2 dphi/dn at fixed overlap, at the saddle point."""
+    def answers(self, order: Groups, conjugates: Groups) -> "Answers":
+        """What is told of a saddle point, in one integral over weights and one over fields."""
         n, alpha = self.n_replicas, self.model.alpha
-        if self.is_symmetric and n == math.inf:
-            return -math.inf  # like -ln n: the fields of all clones are in the middle of the window
-        product = order.spread * conjugates.spread
-        if math.isfinite(n):
-            (inner,) = self.weights(conjugates, lambda values, z: values[:1] - values[1:2], in_full=True)
-            (outer,) = self.fields(order, lambda values, z: values[:1] - values[1:2])
-            mixed = order.overlap * conjugates.spread + conjugates.overlap * order.spread
-            return float(n * (mixed / 2 + inner + alpha * outer) - product / 2)
-        # What is left of order 1/n: Gaussian fluctuations about the maxima, and q0 = q1 - D/n.
-        (inner,) = self.weights(conjugates, lambda values, z: np.log1p(-conjugates.spread * values[4:5]))
-        outer, bend = self.fields(
-            order, lambda values, z: [np.log1p(-order.spread * values[4]), values[4] + values[3]]
-        )
-        response = conjugates.spread * (1 - order.overlap + order.spread)
-        return float((product - inner - alpha * outer - response - alpha * order.spread * bend) / 2)
+        D, D_hat = order.spread, conjugates.spread
+        many = math.isinf(n)
+        # With many clones the order 1/n is that of Gaussian fluctuations about the maxima.
+        fluctuate = many and not self.is_symmetric
 
-    def stabilities(self, order: Groups, conjugates: Groups) -> tuple[float, float]:
-        """The replicon eigenvalues between groups, and inside them."""
-        alpha = self.model.alpha
+        def rows(values, z, spread):
+            excess = np.log1p(-spread * values[4]) if fluctuate else values[0] - values[1]
+            response = values[4] + values[3]
+            return [values[0], excess, response**2, values[5], values[3], response]
 
-        def squares(values, z):
-            return [(values[4] + values[3]) ** 2, values[5]]
-
-        between, inside = self.weights(conjugates, squares, in_full=True)
-        between_fields, inside_fields = self.fields(order, squares)
-        if math.isinf(self.n_replicas) and conjugates.spread >= 1:
-            # The clones' magnetisation jumps where the sign of the outer field changes. In the middle of a window
-            # the fields give way by as much, and the product is finite.
-            product = 1.0 if self.is_symmetric else math.inf
+        inner = self.weights(conjugates, lambda values, z: rows(values, z, D_hat)[:4], in_full=True)
+        outer = self.fields(order, lambda values, z: rows(values, z, D))
+        phi = self._legendre(order, conjugates) + inner[0] + alpha * outer[0]
+        slope = (1 - 1 / n) / 2 * (alpha * outer[4] - D_hat)
+        excess = inner[1] + alpha * outer[1]
+        if fluctuate:
+            response = D_hat * (1 - order.overlap + D) + alpha * D * outer[5]
+            complexity = (D * D_hat - excess - response) / 2
+        elif many:
+            complexity = -math.inf  # like -ln n: the fields of all clones are in the middle of the window
         else:
-            product = between * between_fields
-        return float(1 - alpha * product), float(1 - alpha * inside * inside_fields)
+            mixed = order.overlap * D_hat + conjugates.overlap * D
+            complexity = n * (mixed / 2 + excess) - D * D_hat / 2
+        # With D_hat > 1 the clones' magnetisation jumps where the sign of the outer field changes. In the middle of a
+        # window the fields give way by as much, and the product is finite.
+        jump = 1.0 if self.is_symmetric else math.inf
+        product = jump if many and D_hat >= 1 else inner[2] * outer[2]
+        values = phi, slope, complexity, 1 - alpha * product, 1 - alpha * inner[3] * outer[3]
+        return Answers(*(float(value) for value in values))

@@ -22,7 +22,7 @@ _SIGN = 1e-9
 # A conjugate below it belongs to groups that patterns do not hold back: it changes phi by its square root.
 _VANISHED = 1e-17
 _RESIDUAL = 1e-11
-_FIRST_STEP = 0.02
+_FIRST_STEP = 1e-13
 _STEP = 1.0
 # Fewer clones have no direction in which their overlaps change and the sum of each row does not.
 _BREAKING = 4
@@ -184,8 +184,9 @@ def _first_fixed_point(update, x: np.ndarray) -> FixedPoint:
             known[u] = float(update(np.array([u]))[0] - u)
         return known[u]
 
-    u, step = float(x[0]), _FIRST_STEP
+    u = float(x[0])
     value = residual(u)
+    step = min(max(4 * abs(value), _FIRST_STEP), _STEP)
     while value != 0:
         if u <= math.log(_VANISHED) and value < 0:
             return FixedPoint(np.array([u]), 0.0, True, True, len(known))
@@ -279,16 +280,14 @@ class ClonePotential:
 
 
 def _point(equations, order, conjugates, end, branch) -> SaddlePoint:
-    phi = equations.free_entropy(order, conjugates)
+    n = equations.n_replicas
+    phi, slope, complexity, between, within = equations.answers(order, conjugates)
     status = Status.CONVERGED if end.converged else Status.NOT_CONVERGED
     if end.converged and phi < -_SIGN:
         status = Status.UNPHYSICAL
-    n = equations.n_replicas
-    between, within = equations.stabilities(order, conjugates)
-    complexity = equations.complexity(order, conjugates)
     observables = {
         "local_entropy": phi,
-        "local_entropy_slope": equations.slope(order, conjugates),
+        "local_entropy_slope": slope,
         "internal_entropy": phi if math.isinf(n) else phi - complexity / n,
         "complexity": complexity,
         "distance": (1 - order.overlap) / 2,
