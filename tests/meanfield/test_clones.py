@@ -110,6 +110,9 @@ def test_infinitely_many_clones_are_the_limit_of_many(model, overlap):
     assert abs(left[1]) < 0.3 * abs(left[0]) < 0.06 * abs(first)
     first, second, third = (point.complexity - limit.complexity for point in points)
     assert abs(2 * third - second) < 0.02 * abs(third)
+    for name in ("stability_within", "stability_between")[: 1 if limit.overlap_spread_conjugate > 1 else 2]:
+        _, many, twice = (getattr(point, name) for point in points)
+        assert getattr(limit, name) == pytest.approx(2 * twice - many, abs=1e-4)
 
 
 @pytest.mark.parametrize(("model", "n"), [(STORAGE, 3), (Perceptron(0.78), math.inf), (TAUGHT, 3)])
@@ -136,7 +139,7 @@ def test_the_curve_of_infinitely_many_clones_loses_its_monotonicity_before_the_c
     """Between 0.74 and 0.77: curves a little below and above the load rise nowhere, and somewhere."""
     threshold = clone_transition(Perceptron(1.0))
     assert 0.74 < threshold < 0.77
-    overlaps = np.linspace(0.88, 0.94, 61)
+    overlaps = np.linspace(0.88, 0.94, 31)
     for load, rises in ((threshold - 5e-4, False), (threshold + 5e-4, True)):
         data = curve(replicated_entropy, Perceptron(load), {"overlap": overlaps}, n_replicas=math.inf)
         assert (np.diff(data.local_entropy) > 0).any() == rises

@@ -89,3 +89,42 @@ def test_the_free_entropy_is_that_of_the_page_and_stationary(model, n):
         assert (up - down) / (2 * step) == pytest.approx(0, abs=1e-6)
     up, down = (free_entropy(model, n, q1 + side * 1e-4, **names) for side in (1, -1))
     assert point.local_entropy_slope == pytest.approx((up - down) / 2e-4, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("model", "n"), [(Perceptron(0.5), 2), (Perceptron(0.3, 0.3), 5), (Perceptron(1.1, rule=Teacher()), 3)]
+)
+def test_the_eigenvalues_are_those_of_the_page(model, n):
+    """(ST.1) by second differences of (CL.2) and (CL.3), and (ST.2) by weighted means."""
+    q1 = 0.7
+    point = replicated_entropy(model, n, q1)
+    q0, q0_hat = point.group_overlap, point.group_overlap_conjugate
+    r = point.order_parameters.get("teacher_overlap", 0.0)
+    r_hat = point.conjugates.get("teacher_overlap_conjugate", 0.0)
+    (z, z_weight), (y, y_weight) = gaussian(), gaussian(0.0, 0.1)
+    width = np.sqrt(1 - q1)
+
+    def weights(x):
+        return log_2cosh(x[:, None] + np.sqrt(point.overlap_conjugate - q0_hat) * y)
+
+    def fields(x):
+        return log_H((model.margin - x[:, None] - np.sqrt(q1 - q0) * y) / width)
+
+    def second(function, x):
+        step = 1e-3
+        return (function(x + step) - 2 * function(x) + function(x - step)) / step**2
+
+    means = []
+    for logarithm, x, outer in (
+        (weights, np.sqrt(q0_hat) * z + r_hat, z_weight),
+        (fields, np.sqrt(q0) * z, z_weight * 2 * H(-r * z / np.sqrt(q0 - r * r))),
+    ):
+        density = np.exp(n * logarithm(x)) * y_weight
+        within = (density * second(logarithm, x) ** 2).sum(axis=1) / density.sum(axis=1)
+        group = second(lambda x, inner=logarithm: np.log(np.exp(n * inner(x)) @ y_weight) / n, x)
+        means.append((outer @ group**2, outer @ within))
+    between, within = np.prod(means, axis=0)
+    assert point.stability_between == pytest.approx(1 - model.alpha * between, abs=1e-5)
+    assert point.stability_within == pytest.approx(1 - model.alpha * within, abs=1e-5)
+    counted = [point.stability_between, point.stability_within][: 1 if n < 4 else 2]
+    assert point.stability == min(counted)
