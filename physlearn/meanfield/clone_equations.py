@@ -13,7 +13,7 @@ infinity and read, for every n,
     f_{out}(x) = \frac1n \ln \int Dy\, Z_{out}\Big(x + \sqrt{D/n}\, y, V\Big)^n
 
 In storage problems r = r_hat = 0 and the factor 2H is one; the symmetric perceptron has q0 = q0_hat = 0.
-Source: theory/clones/derivation.md.
+Source: theory/replicated-entropy/derivation.md.
 """
 
 import math

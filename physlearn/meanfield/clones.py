@@ -70,7 +70,7 @@ def replicated_entropy(
 
     References
     ----------
-    theory/clones/derivation.md (CL.6)-(CL.12), (SY.1), (ST.1), (ST.2); Baldassi, Ingrosso, Lucibello,
+    theory/replicated-entropy/derivation.md (CL.6)-(CL.12), (SY.1), (ST.1), (ST.2); Baldassi, Ingrosso, Lucibello,
     Saglietti & Zecchina 2015; Malatesta, Passalacqua & Zecchina 2026.
     """
     model = check_model(model)

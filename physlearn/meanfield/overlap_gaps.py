@@ -48,7 +48,7 @@ def overlap_gap_threshold(model: Model, n_replicas: float | None = None) -> floa
 
     References
     ----------
-    theory/clones/derivation.md (OG.1), (OG.2); Malatesta, Passalacqua & Zecchina 2026.
+    theory/replicated-entropy/derivation.md (OG.1), (OG.2); Malatesta, Passalacqua & Zecchina 2026.
     """
     check_model(model)
     if n_replicas is not None:
@@ -90,7 +90,7 @@ def clone_transition(model: Model, n_replicas: float = math.inf) -> float:
 
     References
     ----------
-    theory/clones/derivation.md (OG.3); Baldassi, Ingrosso, Lucibello, Saglietti & Zecchina 2015.
+    theory/replicated-entropy/derivation.md (OG.3); Baldassi, Ingrosso, Lucibello, Saglietti & Zecchina 2015.
     """
     check_model(model)
     n = check_replicas(n_replicas)

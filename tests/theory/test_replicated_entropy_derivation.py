@@ -1,4 +1,4 @@
-"""theory/clones/derivation.md, step by step, against sums, moments and counts of the tests' own."""
+"""theory/replicated-entropy/derivation.md, step by step, against sums, moments and counts of the tests' own."""
 
 import math
 
