@@ -3,6 +3,7 @@
 from physlearn.meanfield.base import check_stationary
 from physlearn.meanfield.bayes import algorithmic_threshold, bayes_optimal, information_theoretic_threshold
 from physlearn.meanfield.capacities import capacity, de_almeida_thouless, symmetric_capacity
+from physlearn.meanfield.clones import replicated_entropy
 from physlearn.meanfield.committee import committee_state_evolution
 from physlearn.meanfield.constrained import franz_parisi
 from physlearn.meanfield.curves import curve
@@ -14,6 +15,7 @@ from physlearn.meanfield.local_entropy import (
     loss_of_monotonicity,
 )
 from physlearn.meanfield.margins import maximal_margin
+from physlearn.meanfield.overlap_gaps import clone_transition, overlap_gap_threshold
 from physlearn.meanfield.replica import replica_symmetric
 
 __all__ = [
@@ -21,6 +23,7 @@ __all__ = [
     "bayes_optimal",
     "capacity",
     "check_stationary",
+    "clone_transition",
     "committee_state_evolution",
     "curve",
     "de_almeida_thouless",
@@ -31,7 +34,9 @@ __all__ = [
     "isolation_distance",
     "loss_of_monotonicity",
     "maximal_margin",
+    "overlap_gap_threshold",
     "replica_symmetric",
+    "replicated_entropy",
     "state_evolution",
     "symmetric_capacity",
 ]
