@@ -22,9 +22,10 @@ from physlearn.kernels.metropolis import (
 )
 from physlearn.models import Binary, Committee, Instance, Model, Replicated
 from physlearn.models.energies import Energy, Errors
-from physlearn.models.schedules import linear
+from physlearn.models.schedules import linear, rising
 from physlearn.results import Status
 from physlearn.solvers.base import Solver, State
+from physlearn.solvers.replicas import attraction, attraction_weight
 from physlearn.solvers.systems import flips
 
 
@@ -89,7 +90,9 @@ class Annealing(Walk):
 
 @dataclass
 class ScopedAnnealing(Walk):
-    """State of a `ReplicatedAnnealing` run."""
+    """State of a `ReplicatedAnnealing` run, of replicas with this `attraction`."""
+
+    attraction: str = ""
 
 
 class MonteCarlo(Solver):
@@ -193,7 +196,7 @@ class MonteCarlo(Solver):
             recorded["overlap"] = float(last[-1, OVERLAP])
         return recorded
 
-    def _go_on(self, instance: Instance, state: Walk) -> None:
+    def check_walk(self, instance: Instance, state: Walk) -> None:
         """Refuse the walk of another energy, or of another number of replicas."""
         replicas = self.replicas(instance.model)
         own = (self.energy, replicas[0] if replicas else 1)
@@ -276,7 +279,7 @@ class Metropolis(MonteCarlo):
             raise reject(
                 "state", f"a walk at beta = {state.beta:g}", f"walks at this solver's beta = {self.beta:g}"
             )
-        self._go_on(instance, state)
+        self.check_walk(instance, state)
         if state.n_sweeps < self.n_sweeps:
             return None
         return Status.SOLVED if state.errors.min() == 0 else Status.COMPLETED
@@ -310,7 +313,7 @@ class SimulatedAnnealing(MonteCarlo):
     n_sweeps : int
         Sweeps in all, as in `Metropolis`, shared evenly among the temperatures of the schedule.
     schedule : iterable of float
-        Inverse temperatures >= 0 in the order of their use; see `physlearn.models.schedules`.
+        Inverse temperatures >= 0 that never decrease; see `physlearn.models.schedules`.
     sweeps_per_record : int
         Sweeps between two records of the trace.
     energy : Energy
@@ -335,7 +338,7 @@ class SimulatedAnnealing(MonteCarlo):
     _stops_at_solution = True
 
     def __post_init__(self) -> None:
-        keep(self, schedule=_checked_schedule("schedule", self.schedule, "inverse temperatures"))
+        keep(self, schedule=rising("schedule", self.schedule, "inverse temperatures"))
         self._check()
 
     def betas(self, first: int, last: int) -> np.ndarray:
@@ -348,7 +351,7 @@ class SimulatedAnnealing(MonteCarlo):
 
     def status(self, instance: Instance, state: Walk) -> Status | None:
         """SOLVED as soon as no pattern is violated, COMPLETED after the last sweep."""
-        self._go_on(instance, state)
+        self.check_walk(instance, state)
         if state.lowest_energy == 0:
             return Status.SOLVED
         return None if state.n_sweeps < self.n_sweeps else Status.COMPLETED
@@ -382,13 +385,13 @@ class ReplicatedAnnealing(SimulatedAnnealing):
     n_sweeps : int
         Sweeps of each replica, shared evenly among the entries of either schedule.
     schedule : iterable of float
-        Inverse temperatures >= 0.
+        Inverse temperatures >= 0 that never decrease.
     sweeps_per_record : int
     energy : Energy
     n_replicas : int
         At least 2.
     coupling_schedule : iterable of float
-        Couplings gamma >= 0; from a schedule that ends high the replicas come together.
+        Couplings gamma >= 0 that never decrease; where they end high the replicas come together.
     attraction : {"pairs", "centre"}
 
     References
@@ -407,7 +410,7 @@ class ReplicatedAnnealing(SimulatedAnnealing):
         keep(
             self,
             n_replicas=integer("n_replicas", self.n_replicas, at_least=2),
-            coupling_schedule=_checked_schedule("coupling_schedule", self.coupling_schedule, "couplings"),
+            coupling_schedule=rising("coupling_schedule", self.coupling_schedule, "couplings"),
             attraction=choice("attraction", self.attraction, ("pairs", "centre")),
         )
 
@@ -416,6 +419,21 @@ class ReplicatedAnnealing(SimulatedAnnealing):
         if isinstance(model, Replicated):
             return "ReplicatedAnnealing makes the replicas itself, of a model without any."
         return super().supports(model)
+
+    def init(self, instance: Instance, rng: np.random.Generator) -> ScopedAnnealing:
+        """Uniformly random configurations of all replicas."""
+        walk = super().init(instance, rng)
+        assert isinstance(walk, ScopedAnnealing)
+        walk.attraction = self.attraction
+        return walk
+
+    def status(self, instance: Instance, state: Walk) -> Status | None:
+        """As in annealing, of the same attraction throughout."""
+        assert isinstance(state, ScopedAnnealing)
+        if state.attraction != self.attraction:
+            given = f"an attraction of {state.attraction!r}"
+            raise reject("state", given, f"this solver's attraction of {self.attraction!r}")
+        return super().status(instance, state)
 
     def replicas(self, model: Model) -> tuple[int, str]:
         return self.n_replicas, self.attraction
@@ -429,59 +447,6 @@ class ReplicatedAnnealing(SimulatedAnnealing):
         return {**super().record(instance, state), "coupling": float(last[0])}
 
 
-def attraction(coupling: Any, others: Any, kind: str) -> np.ndarray:
-    r"""Field on a weight of one replica, where those of the others add up to S.
-
-    .. math:: h = \gamma S \quad\text{(pairs)}, \qquad
-              h = \tfrac12 \ln \frac{\cosh\gamma(S + 1)}{\cosh\gamma(S - 1)} \quad\text{(centre, traced out)}
-
-    Parameters
-    ----------
-    coupling, others : array_like
-        gamma and S, broadcast against each other.
-    kind : {"pairs", "centre"}
-
-    References
-    ----------
-    theory/single-flips/derivation.md (R.2), (R.4).
-    """
-    coupling, others = np.asarray(coupling, float), np.asarray(others, float)
-    if kind == "pairs":
-        return coupling * others
-    ends = [np.logaddexp(x, -x) for x in (coupling * (others + 1), coupling * (others - 1))]
-    return (ends[0] - ends[1]) / 2
-
-
-def attraction_weight(coupling: Any, total: Any, n_replicas: int, kind: str) -> np.ndarray:
-    r"""ln of what the attraction weighs a weight with, the sum of whose values in all replicas is S.
-
-    .. math:: \gamma (S^2 - n)/2 \quad\text{(pairs)}, \qquad \ln 2\cosh \gamma S \quad\text{(centre, traced out)}
-
-    Parameters
-    ----------
-    coupling, total : array_like
-        gamma and S, broadcast against each other.
-    n_replicas : int
-    kind : {"pairs", "centre"}
-
-    References
-    ----------
-    theory/single-flips/derivation.md (R.1), (R.3).
-    """
-    coupling, total = np.asarray(coupling, float), np.asarray(total, float)
-    if kind == "pairs":
-        return coupling * (total**2 - n_replicas) / 2
-    return np.logaddexp(coupling * total, -coupling * total)
-
-
 def _odds(field: np.ndarray) -> np.ndarray:
     """e^{2 field}, inside the range of doubles: beyond it no flip against the field is ever seen."""
     return np.exp(np.clip(2 * np.asarray(field, dtype=float), -345, 345))
-
-
-def _checked_schedule(name: str, schedule: Any, what: str) -> tuple[float, ...]:
-    allowed = f"{what} >= 0, at least one"
-    values = tuple(member(name, schedule, Iterable, allowed))
-    if not values:
-        raise reject(name, values, allowed)
-    return tuple(number(name, value, at_least=0) for value in values)

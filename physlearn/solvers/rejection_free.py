@@ -12,7 +12,8 @@ from physlearn.kernels.rejection_free import wait, work_space
 from physlearn.models import Instance
 from physlearn.models.energies import Errors
 from physlearn.solvers.bounds import bounds
-from physlearn.solvers.monte_carlo import Metropolis, Sampling, Walk, attraction
+from physlearn.solvers.monte_carlo import Metropolis, Sampling, Walk
+from physlearn.solvers.replicas import attraction
 
 
 @dataclass

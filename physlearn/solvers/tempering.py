@@ -297,6 +297,11 @@ class ParallelTempering(Solver):
         if ends != (self.beta_min, self.beta_max):
             given = f"walks from beta = {ends[0]:g} to {ends[1]:g}"
             raise reject("state", given, f"walks from {self.beta_min:g} to {self.beta_max:g}")
+        if self.n_replicas not in (None, len(state.betas)):
+            given = f"a ladder of {len(state.betas)} temperatures"
+            raise reject("state", given, f"ladders of this solver's n_replicas = {self.n_replicas}")
+        walker = self._walker(self.beta_max)
+        walker.check_walk(instance, walk_of(walker, state.replicas[-1]))
         done = state.n_sweeps >= self.n_sweeps
         if state.lowest_energy == 0 and (done or (self.stop_at_solution and state.n_sweeps > 0)):
             return Status.SOLVED

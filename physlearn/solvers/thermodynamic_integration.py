@@ -14,7 +14,8 @@ from physlearn.models import Instance, Model, Replicated
 from physlearn.models.energies import Energy, Errors
 from physlearn.results import Result, Status
 from physlearn.solvers.base import Solver, State
-from physlearn.solvers.monte_carlo import Metropolis, attraction_weight
+from physlearn.solvers.monte_carlo import Metropolis
+from physlearn.solvers.replicas import attraction_weight
 from physlearn.solvers.tempering import at_beta, fields_of, last_energies, walk_of
 
 if TYPE_CHECKING:
@@ -293,6 +294,8 @@ class ThermodynamicIntegration(Solver):
         if given != allowed:
             words = "walks to beta = {:g} over {} nodes of {} sweeps"
             raise reject("state", words.format(*given), words.format(*allowed))
+        walker = self._walker(self.beta)
+        walker.check_walk(instance, walk_of(walker, state.walks[0]))
         if len(state.energies) < self.n_nodes:
             return None
         return Status.CONVERGED if self._result(state).is_equilibrated else Status.NOT_EQUILIBRATED

@@ -133,7 +133,7 @@ def test_annealing_solves_easy_instances(model, seed):
 
 def test_annealing_returns_the_lowest_energy_it_met():
     """On an instance beyond capacity the run is COMPLETED, its weights no worse than any record."""
-    solver = SimulatedAnnealing(n_sweeps=300, schedule=(1.5, 0.1), sweeps_per_record=1)
+    solver = SimulatedAnnealing(n_sweeps=300, schedule=(0.5,), sweeps_per_record=1)
     result = solve(Perceptron(1.5).sample(101, 1), solver, 2)
     assert result.status is Status.COMPLETED
     assert result.n_sweeps == 300
@@ -182,6 +182,11 @@ def test_a_walk_goes_on_with_its_own_energy_and_replicas():
     state = solve(instance, ReplicatedAnnealing(20), 1).state
     with pytest.raises(InputError, match=r"^state: got a walk of Errors\(\) with 3 replicas; allowed: .*\.$"):
         solve(instance, ReplicatedAnnealing(40, n_replicas=5), 1, state=state)
+    with pytest.raises(
+        InputError,
+        match=r"^state: got an attraction of 'pairs'; allowed: this solver's attraction of 'centre'\.$",
+    ):
+        solve(instance, ReplicatedAnnealing(40, attraction="centre"), 1, state=state)
 
 
 @pytest.mark.parametrize("energy", [Linear(), CrossEntropy(2.0)], ids=repr)
@@ -290,6 +295,14 @@ def test_structured_patterns_may_reach_any_stability():
             r"attraction: got 'all'; allowed: one of 'pairs', 'centre'\.",
         ),
         (lambda: SimulatedAnnealing(10, (1, -1)), r"schedule: got -1; allowed: a finite number >= 0\."),
+        (
+            lambda: SimulatedAnnealing(10, (1.0, 0.5)),
+            r"schedule: got \(1\.0, 0\.5\); allowed: inverse temperatures that never decrease\.",
+        ),
+        (
+            lambda: ReplicatedAnnealing(10, coupling_schedule=(1.0, 0.5)),
+            r"coupling_schedule: got \(1\.0, 0\.5\); allowed: couplings that never decrease\.",
+        ),
         (lambda: SimulatedAnnealing(10, ("hot",)), r"schedule: got 'hot'; allowed: a finite number >= 0\."),
     ],
 )

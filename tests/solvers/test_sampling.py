@@ -12,7 +12,7 @@ from physlearn.models import Committee, Instance, Replicated, Tethered
 from physlearn.models.energies import CrossEntropy, Errors, Linear
 from physlearn.solvers import Metropolis, RejectionFree, ReplicatedAnnealing, SimulatedAnnealing, solve
 from physlearn.solvers.enumeration import unpacked
-from physlearn.solvers.monte_carlo import attraction
+from physlearn.solvers.replicas import attraction
 
 FALSE_ALARM = 1e-4
 ENERGIES = [Errors(), Linear(), CrossEntropy(0.7)]

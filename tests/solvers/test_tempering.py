@@ -9,6 +9,7 @@ from scipy import stats
 
 from physlearn.inputs import InputError
 from physlearn.models import Perceptron, SymmetricPerceptron
+from physlearn.models.energies import Linear
 from physlearn.results import Status
 from physlearn.solvers import ParallelTempering, expected_swap_rate, solve
 from physlearn.solvers.tempering import equal_steps, expected_separation
@@ -183,6 +184,21 @@ def test_resumed_with_more_sweeps():
     assert len(second.state.kept) == 680
     with pytest.raises(InputError, match=r"^state: got walks from beta = 0\.1 to 2; allowed: walks from"):
         solve(instance, ParallelTempering(3.0, 800, n_replicas=4), 2, state=first.state)
+
+
+def test_a_state_belongs_to_its_recipe():
+    instance = Perceptron(0.8).sample(41, 0)
+    state = solve(instance, ParallelTempering(2.0, 100, n_replicas=4), 1).state
+    with pytest.raises(
+        InputError, match=r"^state: got a walk of Errors\(\) with 1 replica; allowed: .* Linear\(\)"
+    ):
+        solve(instance, ParallelTempering(2.0, 200, n_replicas=4, energy=Linear()), 2, state=state)
+    with pytest.raises(
+        InputError,
+        match=r"^state: got a ladder of 4 temperatures; allowed: ladders of this solver's n_replicas = 5\.$",
+    ):
+        solve(instance, ParallelTempering(2.0, 200, n_replicas=5), 2, state=state)
+    assert solve(instance, ParallelTempering(2.0, 200), 2, state=state).n_replicas == 4
 
 
 def test_dataset_has_the_ladder():

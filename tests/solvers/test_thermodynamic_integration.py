@@ -10,6 +10,7 @@ from scipy import integrate, stats
 from physlearn.estimates import Estimate
 from physlearn.inputs import InputError
 from physlearn.models import Instance, Perceptron, Replicated, SymmetricPerceptron, Tethered
+from physlearn.models.energies import CrossEntropy, Linear
 from physlearn.results import Status
 from physlearn.solvers import Enumeration, ThermodynamicIntegration, ThermodynamicIntegrationResult, solve
 from physlearn.solvers.enumeration import unpacked
@@ -255,3 +256,6 @@ def test_a_state_belongs_to_its_recipe():
         InputError, match=r"^state: got walks to beta = 1 over 5 nodes of 10 sweeps; allowed: "
     ):
         solve(instance, ThermodynamicIntegration(1.0, 20, 5), 1, state=state)
+    for energy in (Linear(), CrossEntropy(2.0)):
+        with pytest.raises(InputError, match=r"^state: got a walk of Errors\(\) with 1 replica; allowed: "):
+            solve(instance, ThermodynamicIntegration(1.0, 10, 5, energy=energy), 1, state=state)
