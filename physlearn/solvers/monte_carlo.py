@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from physlearn.estimates import autocorrelation_time, blocking
+from physlearn.estimates import Estimate, autocorrelation_time, blocking
 from physlearn.inputs import choice, integer, keep, member, number, reject
 from physlearn.kernels.metropolis import (
     ACCEPTED,
@@ -240,7 +240,8 @@ class Metropolis(MonteCarlo):
     by blocking: ``mean_energy`` (violated patterns, of one replica), ``mean_cost`` (the `energy`, where it is another),
     ``overlap`` (of two replicas), ``autocorrelation_time`` (integrated, in sweeps, of the energy sampled) and
     ``acceptance_rate``. In the trace ``energy`` and ``cost`` are sums over the replicas. Whether the burn-in was long
-    enough is for the trace to tell: at low temperature the walk stays where it fell.
+    enough is for the trace to tell: at low temperature the walk stays where it fell. Where it never moved after the
+    burn-in, the error of the mean is infinite.
 
     References
     ----------
@@ -292,9 +293,9 @@ class Metropolis(MonteCarlo):
         """Averages over the sweeps after the burn-in."""
         steps = np.concatenate(state.steps)[math.floor(self.burn_in * state.n_sweeps) :]
         n_replicas = len(state.errors)
-        observables: dict[str, Any] = {"mean_energy": blocking(steps[:, ERRORS] / n_replicas)}
+        observables: dict[str, Any] = {"mean_energy": mean_energy(instance.P, steps[:, ERRORS] / n_replicas)}
         if not isinstance(self.energy, Errors):
-            observables["mean_cost"] = blocking(steps[:, ENERGY] / n_replicas)
+            observables["mean_cost"] = mean_energy(instance.P, steps[:, ENERGY] / n_replicas)
         if self.replicas(instance.model):
             observables["overlap"] = blocking(steps[:, OVERLAP])
         return {
@@ -445,6 +446,12 @@ class ReplicatedAnnealing(SimulatedAnnealing):
         """As in annealing, and the coupling of the last sweep."""
         last = self._along(self.coupling_schedule, state.n_sweeps - 1, state.n_sweeps)
         return {**super().record(instance, state), "coupling": float(last[0])}
+
+
+def mean_energy(P: int, series: np.ndarray) -> Estimate:
+    """The mean and its error by `blocking`: infinite for a walk that never changed, zero where no pattern is there."""
+    estimate = blocking(series)
+    return estimate if P else Estimate(estimate.mean, 0.0, float(len(series)))
 
 
 def _odds(field: np.ndarray) -> np.ndarray:

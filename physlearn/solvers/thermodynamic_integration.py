@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from physlearn.estimates import Estimate, blocking
+from physlearn.estimates import Estimate, autocorrelation_time, blocking
 from physlearn.inputs import integer, keep, member, number, reject
 from physlearn.kernels.metropolis import ALIGNMENT, ENERGY
 from physlearn.models import Instance, Model, Replicated
@@ -35,7 +35,7 @@ class Integrating(State):
     Attributes
     ----------
     N : int
-        Weights, those of all replicas together.
+        Weights, those of one replica.
     nodes : ndarray, shape (n_nodes,)
         Inverse temperatures, ascending from zero.
     sweeps_per_node : int
@@ -46,6 +46,7 @@ class Integrating(State):
     energies, alignments : list of (ndarray, ndarray), shapes (n,)
         Energies after each sweep that counts, of the walk that cools at node 0, 1, ... and of the one that heats
         at the last node, the one before, ...; and the logarithms of what the fields weigh the configurations with.
+        Both are means over the replicas of a `Replicated` model.
     n_sweeps : int
         Sweeps of each of the two walks.
     """
@@ -83,18 +84,21 @@ class ThermodynamicIntegrationResult(Result):
 
     @cached_property
     def walks(self) -> tuple[list[Estimate], list[Estimate]]:
-        """Mean energies at the nodes of the walk that cools and of the one that heats."""
+        """Mean energies at the nodes of the walk that cools and of the one that heats; of one replica."""
         cooling, heating = zip(*self.state.energies, strict=True)
-        return [blocking(series) for series in cooling], [blocking(series) for series in reversed(heating)]
+        return [_mean(series) for series in cooling], [_mean(series) for series in reversed(heating)]
 
     @cached_property
     def energies(self) -> list[Estimate]:
-        """Mean energy at each node, over both walks."""
-        pairs = zip(*self.walks, strict=True)
-        return [
-            Estimate((a.mean + b.mean) / 2, math.hypot(a.error, b.error) / 2, a.n_eff + b.n_eff)
-            for a, b in pairs
-        ]
+        """Mean energy at each node, over both walks; of one replica."""
+        return [_over_both(a, b) for a, b in zip(*self.walks, strict=True)]
+
+    @cached_property
+    def autocorrelation_times(self) -> list[Estimate]:
+        """Integrated autocorrelation time of the energy at each node in sweeps, the mean of both walks'."""
+        cooling, heating = zip(*self.state.energies, strict=True)
+        pairs = zip(cooling, reversed(heating), strict=True)
+        return [_over_both(autocorrelation_time(a), autocorrelation_time(b)) for a, b in pairs]
 
     @cached_property
     def disagreements(self) -> np.ndarray:
@@ -163,15 +167,15 @@ class ThermodynamicIntegrationResult(Result):
             energies, alignments = (
                 series[node][which] for series in (self.state.energies, self.state.alignments)
             )
-            pair.append(blocking(coefficient * energies - share * alignments))
-        a, b = pair
-        return Estimate((a.mean + b.mean) / 2, math.hypot(a.error, b.error) / 2, a.n_eff + b.n_eff)
+            pair.append(_mean(coefficient * energies - share * alignments))
+        return _over_both(*pair)
 
     def to_dataset(self) -> "xarray.Dataset":
         """As of any result, and energies and entropies along ``beta``."""
         data = super().to_dataset()
         data.coords["beta"] = self.betas
         along = {"energy": self.energies, "entropy": self.entropies, "free_entropy": self.free_entropies}
+        along["autocorrelation_time"] = self.autocorrelation_times
         for name, estimates in along.items():
             data[f"{name}_at_beta"] = "beta", [estimate.mean for estimate in estimates]
             data[f"{name}_at_beta_error"] = "beta", [estimate.error for estimate in estimates]
@@ -207,8 +211,9 @@ class ThermodynamicIntegration(Solver):
     Notes
     -----
     Observables: ``entropy``, s(beta) in nats a weight; ``free_entropy``, (1/N) ln Z(beta); ``mean_energy`` (or
-    ``mean_cost``) at `beta`; ``quadrature_error``, which is part of the errors of the first two; ``disagreement``, the
-    largest difference between the two walks in standard errors; ``beta_equilibrated``, up to where they agree.
+    ``mean_cost``; of one replica) and its ``autocorrelation_time`` at `beta`; ``quadrature_error``, which is part of
+    the errors of the first two; ``disagreement``, the largest difference between the two walks in standard errors;
+    ``beta_equilibrated``, up to where they agree.
 
     The status is CONVERGED where the walks agree at every node and in the integral, within five standard errors;
     else NOT_EQUILIBRATED, and the entropies are NaN, since nothing bounds their errors. Two walks trapped at the
@@ -261,7 +266,7 @@ class ThermodynamicIntegration(Solver):
         last_energies(heating)
         return Integrating(
             instance.fingerprint,
-            cooling.weights.size,
+            instance.N,
             start_of(instance),
             nodes(self.beta, self.n_nodes),
             self.sweeps_per_node,
@@ -271,6 +276,7 @@ class ThermodynamicIntegration(Solver):
     def sweep(self, instance: Instance, state: Integrating, rng: np.random.Generator) -> Integrating:
         """Both walks at their next node."""
         k, kept, aligned = len(state.energies), [], []
+        n_replicas = state.walks[0]["errors"].size
         has_fields = instance.external is not None or isinstance(instance.model, Replicated)
         for which, beta in enumerate((state.nodes[k], state.nodes[-1 - k])):
             walker = self._walker(float(beta))
@@ -278,8 +284,8 @@ class ThermodynamicIntegration(Solver):
             walk = walker.sweep(instance, walk, rng)
             steps = walk.steps.pop()
             steps = steps[int(self.burn_in * len(steps)) :]
-            kept.append(steps[:, ENERGY].copy())
-            aligned.append(steps[:, ALIGNMENT].copy())
+            kept.append(steps[:, ENERGY] / n_replicas)
+            aligned.append(steps[:, ALIGNMENT] / n_replicas)
             state.walks[which] = fields_of(walk)
         state.energies.append((kept[0], kept[1]))
         if has_fields:
@@ -301,7 +307,7 @@ class ThermodynamicIntegration(Solver):
         return Status.CONVERGED if self._result(state).is_equilibrated else Status.NOT_EQUILIBRATED
 
     def record(self, instance: Instance, state: Integrating) -> dict[str, float]:
-        """Node, energy now and mean energy of the walk that cools."""
+        """Node, energy now, and the mean energy of one replica, of the walk that cools."""
         return {
             "beta": float(state.nodes[len(state.energies) - 1]),
             "energy": walk_of(self._walker(0.0), state.walks[0]).energy,
@@ -320,6 +326,7 @@ class ThermodynamicIntegration(Solver):
             "entropy": result.entropies[-1],
             "free_entropy": result.free_entropies[-1],
             "mean_energy" if isinstance(self.energy, Errors) else "mean_cost": result.energies[-1],
+            "autocorrelation_time": result.autocorrelation_times[-1],
             "quadrature_error": float(result.quadrature_errors[-1]),
             "disagreement": float(max(result.disagreements.max(), result._disagreement_of_integrals)),
             "beta_equilibrated": result.beta_equilibrated,
@@ -371,6 +378,18 @@ def integrals(betas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         matrix[:, ::step] = chebyshev.chebval(x, chebyshev.chebint(coefficients, lbnd=-1)).T
         found.append(matrix * betas[-1] / 2)
     return found[0], found[1]
+
+
+def _mean(series: np.ndarray) -> Estimate:
+    """By `blocking`. That a walk which never moved was in equilibrium is for the other walk to tell: its error is 0."""
+    estimate = blocking(series)
+    still = len(series) > 1 and np.ptp(series) == 0
+    return Estimate(estimate.mean, 0.0, estimate.n_eff) if still else estimate
+
+
+def _over_both(a: Estimate, b: Estimate) -> Estimate:
+    """The mean of two independent estimates."""
+    return Estimate((a.mean + b.mean) / 2, math.hypot(a.error, b.error) / 2, a.n_eff + b.n_eff)
 
 
 def _combined(row: np.ndarray, estimates: list[Estimate]) -> tuple[float, float]:

@@ -11,7 +11,7 @@ from physlearn.models import Committee, Instance, Perceptron, Replicated, Symmet
 from physlearn.models.energies import CrossEntropy, Linear
 from physlearn.models.schedules import geometric, linear
 from physlearn.results import Status
-from physlearn.solvers import Metropolis, ReplicatedAnnealing, SimulatedAnnealing, solve
+from physlearn.solvers import Metropolis, RejectionFree, ReplicatedAnnealing, SimulatedAnnealing, solve
 
 N = 9
 FALSE_ALARM = 1e-4
@@ -225,6 +225,17 @@ def test_the_autocorrelation_time_tells_the_error():
     assert tau.n_eff / energy.n_eff == pytest.approx(1, abs=0.3)
     assert 0.5 < tau.mean < 100
     assert tau.error < 0.2 * tau.mean
+
+
+@pytest.mark.parametrize("solver", [Metropolis, RejectionFree])
+def test_a_frozen_walk_claims_no_error(solver):
+    """At beta = 30 it stays where it fell; without a pattern every configuration has the energy zero."""
+    result = solve(Perceptron(0.9).sample(101, 1), solver(30.0, 2000, 10), 1)
+    assert result.mean_energy.mean > 0
+    assert (result.mean_energy.error, result.mean_energy.n_eff) == (np.inf, 1.0)
+    empty = Instance(np.zeros((0, 9)), np.zeros(0), model=Perceptron(1.0, patterns="gaussian"))
+    result = solve(empty, solver(1.0, 200, 10), 1)
+    assert (result.mean_energy.mean, result.mean_energy.error) == (0.0, 0.0)
 
 
 def test_averages_are_taken_after_the_burn_in():

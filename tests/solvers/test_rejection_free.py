@@ -128,6 +128,17 @@ def test_records_are_averages_over_time():
     assert result.state.counts[1] == rows[:, ACCEPTED].sum() == result.state.flipped.sum()
 
 
+def test_autocorrelation_times_are_those_of_metropolis():
+    """In sweeps: as long as they are shorter than it, of records of any length."""
+    instance = Perceptron(0.8).sample(51, 0)
+    tau = solve(instance, Metropolis(2.5, 40_000), 1).autocorrelation_time
+    assert tau.mean > 20
+    for per_record in (1, 4):
+        found = solve(instance, RejectionFree(2.5, 40_000, per_record), 2).autocorrelation_time
+        assert abs(found.mean - tau.mean) < 4.5 * np.hypot(found.error, tau.error)
+        assert found.error < 0.3 * found.mean
+
+
 def test_the_same_walk_however_it_is_recorded():
     """What is still to be waited for at the end of a record is not drawn anew."""
     instance = Perceptron(0.6).sample(51, 1)

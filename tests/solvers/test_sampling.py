@@ -10,7 +10,15 @@ from scipy import stats
 from physlearn.estimates import autocorrelation_time
 from physlearn.models import Committee, Instance, Replicated, Tethered
 from physlearn.models.energies import CrossEntropy, Errors, Linear
-from physlearn.solvers import Metropolis, RejectionFree, ReplicatedAnnealing, SimulatedAnnealing, solve
+from physlearn.solvers import (
+    Metropolis,
+    ParallelTempering,
+    RejectionFree,
+    ReplicatedAnnealing,
+    SimulatedAnnealing,
+    ThermodynamicIntegration,
+    solve,
+)
 from physlearn.solvers.enumeration import unpacked
 from physlearn.solvers.replicas import attraction
 
@@ -237,6 +245,27 @@ def test_averages_over_replicas(kind, n_replicas):
     w = result.state.weights.astype(int)
     pairs = [w[a] @ w[b] / N for a, b in itertools.combinations(range(n_replicas), 2)]
     assert result.trace.overlap[-1] == pytest.approx(np.mean(pairs))
+
+
+@pytest.mark.parametrize("energy", [Errors(), Linear()], ids=repr)
+def test_mean_energies_are_those_of_one_replica(energy):
+    """By every sampler, of two coupled replicas in a tether, against all pairs of configurations."""
+    instance = tethered(drawn("storage", 5, 6))
+    weights = pair_log_weights(instance, energy, BETA, COUPLING, "pairs")
+    weights = np.exp(weights - weights.max())
+    values = np.array([energy.total(instance, w) for w in unpacked(np.arange(32), 5)])
+    exact = weights.sum(axis=1) @ values / weights.sum()
+    instance.model = Replicated(instance.model, 2, COUPLING, "pairs")
+    for solver in (
+        Metropolis(BETA, 20_000, 100, energy=energy),
+        RejectionFree(BETA, 20_000, 5, energy=energy),
+        ParallelTempering(BETA, 10_000, n_replicas=2, energy=energy),
+        ThermodynamicIntegration(BETA, 10_000, 5, energy=energy),
+    ):
+        result = solve(instance, solver, 3)
+        found = result.mean_energy if isinstance(energy, Errors) else result.mean_cost
+        assert abs(found.mean - exact) < 4.5 * found.error
+        assert found.error < exact / 50
 
 
 def test_uncoupled_replicas_are_independent_walks():

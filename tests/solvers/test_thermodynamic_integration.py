@@ -178,6 +178,8 @@ def test_each_walk_visits_every_node():
     np.testing.assert_array_equal(result.trace.beta, result.betas)
     assert result.n_sweeps == 9 * 400
     cooling, heating = ([energy.mean for energy in walk] for walk in result.walks)
+    times = [time.mean for time in result.autocorrelation_times]
+    assert times[0] < 2 < times[-1] == result.autocorrelation_time.mean
     for walk in (cooling, heating):
         assert walk[0] > walk[4] + 3 > walk[8] + 6
     assert cooling != heating
