@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from physlearn.estimates import Estimate, autocorrelation_time, blocking
-from physlearn.inputs import choice, integer, keep, member, number, reject
+from physlearn.inputs import choice, integer, keep, number, reject
 from physlearn.kernels.metropolis import (
     ACCEPTED,
     ENERGY,
@@ -21,12 +21,15 @@ from physlearn.kernels.metropolis import (
     work_space,
 )
 from physlearn.models import Binary, Committee, Instance, Model, Replicated
-from physlearn.models.energies import Energy, Errors
+from physlearn.models.energies import Energy, Errors, sampled
 from physlearn.models.schedules import linear, rising
 from physlearn.results import Status
 from physlearn.solvers.base import Solver, State
 from physlearn.solvers.replicas import attraction, attraction_weight
 from physlearn.solvers.systems import flips
+
+LONGEST_RECORD = 10**7
+"""Sweeps between two records, times replicas: of each some numbers are held in memory, half a gigabyte here."""
 
 
 @dataclass
@@ -152,6 +155,9 @@ class MonteCarlo(Solver):
         """Sweep up to the next record."""
         done = state.n_sweeps
         until = min(self.n_sweeps, (done // self.sweeps_per_record + 1) * self.sweeps_per_record)
+        longest = LONGEST_RECORD // len(state.errors)
+        if until - done > longest:
+            raise reject("sweeps_per_record", self.sweeps_per_record, f"at most {longest} at this size")
         steps = np.zeros((until - done, self._n_columns))
         fields = self._fields(instance, done, until)
         begun = sweep(
@@ -206,10 +212,10 @@ class MonteCarlo(Solver):
             raise reject("state", f"a walk of {described[0]}", f"this solver's {described[1]}")
 
     def _check(self) -> None:
-        member("energy", self.energy, Energy, "an Energy such as Errors(), Linear() or CrossEntropy(rate)")
+        sampled(self.energy)
         keep(
             self,
-            n_sweeps=integer("n_sweeps", self.n_sweeps, at_least=1),
+            n_sweeps=integer("n_sweeps", self.n_sweeps, at_least=1, at_most=10**18),
             sweeps_per_record=integer("sweeps_per_record", self.sweeps_per_record, at_least=1),
         )
 
@@ -390,7 +396,7 @@ class ReplicatedAnnealing(SimulatedAnnealing):
     sweeps_per_record : int
     energy : Energy
     n_replicas : int
-        At least 2.
+        2 to 1000.
     coupling_schedule : iterable of float
         Couplings gamma >= 0 that never decrease; where they end high the replicas come together.
     attraction : {"pairs", "centre"}
@@ -410,7 +416,7 @@ class ReplicatedAnnealing(SimulatedAnnealing):
         super().__post_init__()
         keep(
             self,
-            n_replicas=integer("n_replicas", self.n_replicas, at_least=2),
+            n_replicas=integer("n_replicas", self.n_replicas, at_least=2, at_most=1000),
             coupling_schedule=rising("coupling_schedule", self.coupling_schedule, "couplings"),
             attraction=choice("attraction", self.attraction, ("pairs", "centre")),
         )

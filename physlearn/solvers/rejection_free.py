@@ -63,10 +63,10 @@ class RejectionFree(Metropolis):
     -----
     The weights of the result are as in `Metropolis`. The observables ``mean_energy``, ``mean_cost`` and ``overlap`` are
     averages over time, each configuration counting as long as it lasted, their errors by blocking the records;
-    ``autocorrelation_time`` (in sweeps, of the energy sampled) comes from the energies at the ends of the records, and is
-    half a record where these are independent; ``acceptance_rate`` is what `Metropolis` would have had. The means in the trace
-    are those since the last record, ``mean_energy`` and ``mean_cost`` of one replica, while ``energy`` and ``cost`` are
-    sums over the replicas.
+    ``autocorrelation_time`` (in sweeps, of the energy sampled) comes from the energies at the ends of the records, and
+    is half a record where these are independent; ``acceptance_rate`` is what `Metropolis` would have had. The means in
+    the trace are those since the last record, ``mean_energy`` and ``mean_cost`` of one replica, while ``energy`` and
+    ``cost`` are sums over the replicas.
 
     Weights are sorted into classes of equal energy change as in the n-fold way, but those of large change stay
     together, are proposed at the rate of the smallest change there could be among them, and accepted one by one. Energy

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from physlearn.estimates import Estimate, autocorrelation_time
-from physlearn.inputs import choice, integer, keep, member, number, reject
+from physlearn.inputs import choice, integer, keep, number, reject
 from physlearn.kernels.metropolis import ENERGY
 from physlearn.models import Instance, Model
-from physlearn.models.energies import Energy, Errors
+from physlearn.models.energies import Energy, Errors, sampled
 from physlearn.results import Result, Status
 from physlearn.solvers.base import Solver, State
 from physlearn.solvers.monte_carlo import Metropolis, MonteCarlo, Sampling, Walk, mean_energy
@@ -141,7 +141,7 @@ class ParallelTempering(Solver):
     beta_min : float
         Inverse temperature >= 0 of the hottest replica; there a walk should forget where it was in a few sweeps.
     n_replicas : int, optional
-        At least two; without it as many as reach the `swap_rate`, as far as a pilot run tells.
+        2 to 1000; without it as many as reach the `swap_rate`, as far as a pilot run tells.
     swap_rate : float
         Aimed at where `n_replicas` is not given.
     sweeps_per_swap, sweeps_per_record : int
@@ -194,21 +194,21 @@ class ParallelTempering(Solver):
         keep(
             self,
             beta_max=number("beta_max", self.beta_max, above=0),
-            n_sweeps=integer("n_sweeps", self.n_sweeps, at_least=1),
+            n_sweeps=integer("n_sweeps", self.n_sweeps, at_least=1, at_most=10**18),
             beta_min=number("beta_min", self.beta_min, at_least=0),
             swap_rate=number("swap_rate", self.swap_rate, above=0, below=1),
-            sweeps_per_swap=integer("sweeps_per_swap", self.sweeps_per_swap, at_least=1),
+            sweeps_per_swap=integer("sweeps_per_swap", self.sweeps_per_swap, at_least=1, at_most=10**6),
             sweeps_per_record=integer("sweeps_per_record", self.sweeps_per_record, at_least=1),
             burn_in=number("burn_in", self.burn_in, at_least=0, below=1),
             stop_at_solution=choice("stop_at_solution", self.stop_at_solution, (False, True)),
         )
-        member("energy", self.energy, Energy, "an Energy such as Errors() or Linear()")
+        sampled(self.energy)
         if self.beta_min >= self.beta_max:
             raise reject(
                 "beta_min", self.beta_min, f"inverse temperatures below beta_max = {self.beta_max:g}"
             )
         if self.n_replicas is not None:
-            keep(self, n_replicas=integer("n_replicas", self.n_replicas, at_least=2))
+            keep(self, n_replicas=integer("n_replicas", self.n_replicas, at_least=2, at_most=1000))
 
     def _walker(self, beta: float) -> Metropolis:
         """The recipe of a replica's walk between two swaps."""

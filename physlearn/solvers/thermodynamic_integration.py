@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from physlearn.estimates import Estimate, autocorrelation_time, blocking
-from physlearn.inputs import integer, keep, member, number, reject
+from physlearn.inputs import integer, keep, number, reject
 from physlearn.kernels.metropolis import ALIGNMENT, ENERGY
 from physlearn.models import Instance, Model, Replicated
-from physlearn.models.energies import Energy, Errors
+from physlearn.models.energies import Energy, Errors, sampled
 from physlearn.results import Result, Status
 from physlearn.solvers.base import Solver, State
 from physlearn.solvers.monte_carlo import Metropolis
@@ -141,7 +141,8 @@ class ThermodynamicIntegrationResult(Result):
         """What of each integral, over N, changes with every second node only, beyond the statistical errors."""
         full, half = integrals(self.betas)
         found = [_combined(row, self.energies) for row in full - half]
-        return np.array([math.sqrt(max(0.0, d**2 - error**2)) for d, error in found]) / self.state.N
+        beyond = [(max(0.0, abs(d) - error), abs(d) + error) for d, error in found]
+        return np.array([math.sqrt(a) * math.sqrt(b) if a else 0.0 for a, b in beyond]) / self.state.N
 
     def _along(self, share: float) -> list[Estimate]:
         """(1/N) (ln Z(0) - int_0^beta E + share (beta E - F)) at each node (TI.2), (TI.5), (TI.8)."""
@@ -239,12 +240,12 @@ class ThermodynamicIntegration(Solver):
     def __post_init__(self) -> None:
         keep(
             self,
-            beta=number("beta", self.beta, above=0),
-            sweeps_per_node=integer("sweeps_per_node", self.sweeps_per_node, at_least=1),
+            beta=number("beta", self.beta, above=0, at_most=1e100),
+            sweeps_per_node=integer("sweeps_per_node", self.sweeps_per_node, at_least=1, at_most=10**6),
             n_nodes=integer("n_nodes", self.n_nodes, at_least=5, at_most=201),
             burn_in=number("burn_in", self.burn_in, at_least=0, below=1),
         )
-        member("energy", self.energy, Energy, "an Energy such as Errors() or Linear()")
+        sampled(self.energy)
         if self.n_nodes % 2 == 0:
             raise reject("n_nodes", self.n_nodes, "odd numbers")
 
@@ -388,14 +389,17 @@ def _mean(series: np.ndarray) -> Estimate:
 
 
 def _over_both(a: Estimate, b: Estimate) -> Estimate:
-    """The mean of two independent estimates."""
-    return Estimate((a.mean + b.mean) / 2, math.hypot(a.error, b.error) / 2, a.n_eff + b.n_eff)
+    """The mean of two independent estimates; of two walks caught in different places nothing bounds its error."""
+    error = math.hypot(a.error, b.error) / 2
+    apart = error == 0 and a.mean != b.mean
+    return Estimate((a.mean + b.mean) / 2, math.inf if apart else error, a.n_eff + b.n_eff)
 
 
 def _combined(row: np.ndarray, estimates: list[Estimate]) -> tuple[float, float]:
     """A linear combination of independent estimates, and its error."""
-    values = np.array([(estimate.mean, estimate.error) for estimate in estimates])
-    return float(row @ values[:, 0]), float(np.linalg.norm(row * values[:, 1]))
+    means, errors = np.array([(estimate.mean, estimate.error) for estimate in estimates]).T
+    counts = row != 0  # Zero times an error that is infinite would be no number.
+    return float(row @ means), math.hypot(*(row[counts] * errors[counts]))
 
 
 def _disagreement(first: Estimate, second: Estimate) -> float:

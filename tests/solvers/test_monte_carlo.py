@@ -287,8 +287,8 @@ def test_structured_patterns_may_reach_any_stability():
     [
         (lambda: Metropolis(-1, 10), r"beta: got -1; allowed: a finite number >= 0\."),
         (lambda: Metropolis(float("nan"), 10), r"beta: got nan; allowed: a finite number >= 0\."),
-        (lambda: Metropolis(1, 0), r"n_sweeps: got 0; allowed: an integer >= 1\."),
-        (lambda: Metropolis(1, 10.0), r"n_sweeps: got 10\.0; allowed: an integer >= 1\."),
+        (lambda: Metropolis(1, 0), r"n_sweeps: got 0; allowed: an integer >= 1 and <= 10{18}\."),
+        (lambda: Metropolis(1, 10.0), r"n_sweeps: got 10\.0; allowed: an integer >= 1 and <= 10{18}\."),
         (lambda: Metropolis(1, 10, 0), r"sweeps_per_record: got 0; allowed: an integer >= 1\."),
         (lambda: Metropolis(1, 10, burn_in=1), r"burn_in: got 1; allowed: a finite number >= 0 and < 1\."),
         (lambda: SimulatedAnnealing(10, ()), r"schedule: got \(\); allowed: inverse temperatures >= 0, .*\."),
@@ -296,7 +296,10 @@ def test_structured_patterns_may_reach_any_stability():
             lambda: SimulatedAnnealing(10, 2.0),
             r"schedule: got 2\.0; allowed: inverse temperatures >= 0, .*\.",
         ),
-        (lambda: ReplicatedAnnealing(10, n_replicas=1), r"n_replicas: got 1; allowed: an integer >= 2\."),
+        (
+            lambda: ReplicatedAnnealing(10, n_replicas=1),
+            r"n_replicas: got 1; allowed: an integer >= 2 and <= 1000\.",
+        ),
         (
             lambda: ReplicatedAnnealing(10, coupling_schedule=()),
             r"coupling_schedule: got \(\); allowed: couplings >= 0, at least one\.",
@@ -313,6 +316,16 @@ def test_structured_patterns_may_reach_any_stability():
         (
             lambda: ReplicatedAnnealing(10, coupling_schedule=(1.0, 0.5)),
             r"coupling_schedule: got \(1\.0, 0\.5\); allowed: couplings that never decrease\.",
+        ),
+        (lambda: Metropolis(10**400, 10), r"beta: got 10{76}\.\.\.; allowed: a finite number >= 0\."),
+        (lambda: Metropolis(1, 10**30), r"n_sweeps: got 10{30}; allowed: an integer >= 1 and <= 10{18}\."),
+        (
+            lambda: solve(Perceptron(1.0).sample(9, 1), Metropolis(1, 10**13, 10**13), 1),
+            r"sweeps_per_record: got 10{13}; allowed: at most 10{7} at this size\.",
+        ),
+        (
+            lambda: ReplicatedAnnealing(10, n_replicas=10**9),
+            r"n_replicas: got 10{9}; allowed: an integer >= 2 and <= 1000\.",
         ),
         (lambda: SimulatedAnnealing(10, ("hot",)), r"schedule: got 'hot'; allowed: a finite number >= 0\."),
     ],

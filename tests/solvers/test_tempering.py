@@ -225,7 +225,14 @@ def test_dataset_has_the_ladder():
             lambda: ParallelTempering(1.0, 10, beta_min=1.0),
             r"beta_min: got 1\.0; allowed: inverse temperatures below beta_max = 1\.",
         ),
-        (lambda: ParallelTempering(1.0, 10, n_replicas=1), r"n_replicas: got 1; allowed: an integer >= 2\."),
+        (
+            lambda: ParallelTempering(1.0, 10, n_replicas=1),
+            r"n_replicas: got 1; allowed: an integer >= 2 and <= 1000\.",
+        ),
+        (
+            lambda: ParallelTempering(1.0, 10**13, sweeps_per_swap=10**13),
+            r"sweeps_per_swap: got 10{13}; allowed: an integer >= 1 and <= 1000000\.",
+        ),
         (
             lambda: ParallelTempering(1.0, 10, swap_rate=1),
             r"swap_rate: got 1; allowed: a finite number > 0 and < 1\.",

@@ -171,6 +171,19 @@ def test_a_glass_is_refused():
     assert 0 < hot.entropy.mean < math.log(2)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("beta", [1.0, 1e100])
+@pytest.mark.parametrize("sweeps", [1, 2, 50])
+def test_too_few_sweeps_say_nothing(beta, sweeps):
+    """In silence, at any temperature; two walks caught at different energies claim no error of their mean."""
+    instance = Tethered(Perceptron(0.8).sample(11, 1), np.ones(11), 50.0 if beta > 1 else 0.1)
+    result = solve(instance, ThermodynamicIntegration(beta, sweeps, 5), 1)
+    assert result.status is Status.NOT_EQUILIBRATED or sweeps == 50
+    for a, b, energy in zip(*result.walks, result.energies, strict=True):
+        if a.mean != b.mean or sweeps == 1:
+            assert energy.error > 0
+
+
 def test_each_walk_visits_every_node():
     """One cools, the other heats: their energies come from the temperatures they are filed under."""
     instance = Perceptron(0.8).sample(101, 1)
@@ -237,8 +250,14 @@ def test_uncoupled_replicas_have_the_entropy_of_one():
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (lambda: ThermodynamicIntegration(0.0, 10), r"beta: got 0\.0; allowed: a finite number > 0\."),
-        (lambda: ThermodynamicIntegration(1.0, 0), r"sweeps_per_node: got 0; allowed: an integer >= 1\."),
+        (
+            lambda: ThermodynamicIntegration(0.0, 10),
+            r"beta: got 0\.0; allowed: a finite number > 0 and <= 1e\+100\.",
+        ),
+        (
+            lambda: ThermodynamicIntegration(1.0, 0),
+            r"sweeps_per_node: got 0; allowed: an integer >= 1 and <= 1000000\.",
+        ),
         (lambda: ThermodynamicIntegration(1.0, 10, 6), r"n_nodes: got 6; allowed: odd numbers\."),
         (
             lambda: ThermodynamicIntegration(1.0, 10, 3),
