@@ -178,15 +178,15 @@ def tempered(instance, beta, energy):
     """
     rng, powers, found = np.random.default_rng(12), 1 << np.arange(instance.N), []
     pilot = solve(
-        instance, ParallelTempering(beta, 3000, n_replicas=3, sweeps_per_swap=2, energy=energy), rng
+        instance, ParallelTempering(beta, 3000, n_replicas=3, sweeps_per_swap=1, energy=energy), rng
     )
-    thinning = 2 * int(np.ceil(4 * pilot.autocorrelation_time.mean + 4))
+    thinning = int(np.ceil(8 * pilot.autocorrelation_time.mean))
     n = N_SAMPLES // 2
     solver = ParallelTempering(
         beta,
         (n + 50) * thinning,
         n_replicas=3,
-        sweeps_per_swap=2,
+        sweeps_per_swap=1,
         sweeps_per_record=thinning,
         burn_in=50 / (n + 50),
         energy=energy,
