@@ -1,5 +1,6 @@
 """Numbers with their errors."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -279,23 +280,23 @@ def blocking(series) -> Estimate:
     Parameters
     ----------
     series : array_like, shape (n,)
-        A stationary series, in order.
+        A stationary series, in order; its values are finite.
 
     Returns
     -------
     Estimate
         Blocks of length B = 2^k, with the smallest k for which B^3 > 2 n (error_k/error_0)^4; where no k has
-        so many blocks, the largest error found. ``n_eff = n (error_0/error_k)^2``; it is 1 for a series that
-        never changes.
+        so many blocks, the largest error found. ``n_eff = n (error_0/error_k)^2``. For a series that never changes,
+        or of a single entry, one effective sample with an infinite error: it tells nothing of what it did not visit.
 
     References
     ----------
     Flyvbjerg & Petersen 1989; the choice of k: Lee, Needs & Towler, Phys. Rev. E 83, 066706 (2011).
     """
-    blocks = np.asarray(series, dtype=float)
-    n, mean = blocks.size, float(np.mean(blocks))
-    if n < 2 or np.ptp(blocks) == 0:
-        return Estimate(mean, 0.0 if n > 1 else float("inf"), 1.0)
+    blocks, scale = _scaled(series)
+    n, mean = blocks.size, float(np.mean(blocks)) * scale
+    if np.ptp(blocks) == 0:
+        return Estimate(mean, float("inf"), 1.0)
     naive = largest = error = float(blocks.std(ddof=1) / np.sqrt(n))
     length = 1
     while length**3 <= 2 * n * (error / naive) ** 4:
@@ -306,7 +307,19 @@ def blocking(series) -> Estimate:
             break
         error = float(blocks.std(ddof=1) / np.sqrt(blocks.size))
         largest = max(largest, error)
-    return Estimate(mean, error, n * (naive / error) ** 2)
+    return Estimate(mean, error * scale, n * (naive / error) ** 2)
+
+
+def _scaled(series) -> tuple[np.ndarray, float]:
+    """A series in units of a power of two near its largest entry, so that no square leaves the range of doubles."""
+    values = np.asarray(series, dtype=float)
+    if values.ndim != 1 or values.size == 0:
+        raise reject("series", f"shape {values.shape}", "at least one number, shape (n,)")
+    if not np.isfinite(values).all():
+        raise reject("series", "entries that are infinite or not a number", "finite numbers")
+    largest = float(np.abs(values).max())
+    scale = math.ldexp(1.0, math.frexp(largest)[1] - 1) if largest > 0 else 1.0
+    return values / scale, scale
 
 
 def autocorrelation_time(series, window=5.0) -> Estimate:
@@ -335,9 +348,7 @@ def autocorrelation_time(series, window=5.0) -> Estimate:
     Sokal 1989; Madras & Sokal 1988, appendix C.
     """
     window = number("window", window, above=0)
-    values = np.asarray(series, dtype=float)
-    if values.ndim != 1 or values.size == 0:
-        raise reject("series", f"shape {values.shape}", "at least one number, shape (n,)")
+    values, _ = _scaled(series)
     n = values.size
     if np.ptp(values) == 0:
         return Estimate(n / 2, float("inf"), 1.0)

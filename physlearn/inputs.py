@@ -45,7 +45,10 @@ def number(
         raise reject(field, value, allowed)
     if isinstance(value, np.ndarray) and value.ndim:
         raise reject(field, value, allowed)
-    result = float(value)
+    try:
+        result = float(value)
+    except OverflowError:  # of an integer or a fraction beyond the range of doubles
+        raise reject(field, value, allowed) from None
     if (
         not math.isfinite(result)
         or result <= above

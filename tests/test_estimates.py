@@ -45,6 +45,28 @@ def test_blocking_sees_the_correlations():
     assert estimate.error > 3 * Estimate.of(series).error
 
 
+def test_blocking_at_the_ends():
+    """A series that never changes tells nothing of its error; its scale is of no account; no number is no number."""
+    for frozen in (np.full(2000, 20.0), [3.0]):
+        assert (blocking(frozen).error, blocking(frozen).n_eff) == (np.inf, 1.0)
+    series = np.array([0.0, 1.0, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0])
+    expected, tau = blocking(series), autocorrelation_time(series)
+    for scale in (2.0**-700, 2.0**1000):
+        estimate = blocking(scale * series)
+        assert (estimate.mean / scale, estimate.error / scale) == (expected.mean, expected.error)
+        assert estimate.n_eff == expected.n_eff
+        assert autocorrelation_time(scale * series) == tau
+    for function in (blocking, autocorrelation_time):
+        for wrong in ([], np.ones((2, 2))):
+            with pytest.raises(InputError, match=r"^series: got shape .*\.$"):
+                function(wrong)
+        for wrong in ([1.0, np.nan], [np.inf, 1.0]):
+            with pytest.raises(
+                InputError, match=r"^series: got entries that are .*; allowed: finite numbers\.$"
+            ):
+                function(wrong)
+
+
 def test_the_extrapolated_threshold_is_covered_by_its_error():
     rng = np.random.default_rng(2)
     loads = np.linspace(1.3, 1.8, 21)
@@ -281,6 +303,3 @@ def test_autocorrelation_time_at_the_ends():
     assert autocorrelation_time(np.ones(50)).error == np.inf
     assert 0 < autocorrelation_time([1.0, -1.0] * 500).mean < 0.5
     assert np.isfinite(autocorrelation_time([0.0, 1.0]).mean)
-    for wrong in ([], np.ones((2, 2))):
-        with pytest.raises(InputError, match=r"^series: got shape .*\.$"):
-            autocorrelation_time(wrong)

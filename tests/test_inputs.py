@@ -1,5 +1,7 @@
 """Bad input: one sentence with the field, what was given and what is allowed."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
@@ -21,7 +23,21 @@ def test_numbers_become_floats(value):
 
 
 @pytest.mark.parametrize(
-    "value", [np.nan, np.inf, -np.inf, True, np.True_, "1", None, [1.0], np.array([1.0]), 1j]
+    "value",
+    [
+        np.nan,
+        np.inf,
+        -np.inf,
+        True,
+        np.True_,
+        "1",
+        None,
+        [1.0],
+        np.array([1.0]),
+        1j,
+        10**400,
+        Fraction(10**400),
+    ],
 )
 def test_what_is_no_finite_number_is_refused(value):
     with pytest.raises(InputError, match=r"^x: got .*; allowed: a finite number\.$"):

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from physlearn.inputs import keep, member, number
+from physlearn.inputs import keep, member, number, reject
 from physlearn.models.base import Instance
 from physlearn.models.channels import Majority
 
@@ -26,6 +26,13 @@ class Energy(ABC):
         """E(w); for weights of shape (n_replicas, N) the sum over the replicas."""
         member("instance", instance, Instance, "an Instance")
         return float(sum(self.of_patterns(instance, each).sum() for each in np.atleast_2d(w)))
+
+
+def sampled(energy: Any) -> Energy:
+    """The energy, if it is one whose changes the samplers know, or an `InputError`."""
+    if type(energy) not in (Errors, Linear, CrossEntropy):
+        raise reject("energy", energy, "one of Errors(), Linear() and CrossEntropy(rate)")
+    return energy
 
 
 @dataclass(frozen=True)

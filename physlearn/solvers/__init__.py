@@ -7,9 +7,10 @@ from physlearn.solvers.focusing import FocusingBP
 from physlearn.solvers.gradient import ReplicatedSGD
 from physlearn.solvers.max_sum import MaxSum
 from physlearn.solvers.message_passing import AMP
-from physlearn.solvers.monte_carlo import Metropolis, ReplicatedAnnealing, SimulatedAnnealing, attraction
+from physlearn.solvers.monte_carlo import Metropolis, ReplicatedAnnealing, SimulatedAnnealing
 from physlearn.solvers.online import BPI, SBPI, ClippedPerceptron, PerceptronRule
 from physlearn.solvers.rejection_free import RejectionFree
+from physlearn.solvers.replicas import attraction
 from physlearn.solvers.tasks import solve_task
 from physlearn.solvers.tempering import ParallelTempering, TemperingResult, expected_swap_rate
 from physlearn.solvers.thermodynamic_integration import (

@@ -102,8 +102,10 @@ def _rows(instance: Instance, D: int) -> tuple[np.ndarray, ...]:
     if instance.patterns.dtype == np.int8:
         none = np.zeros(len(parts))
         return rows, aligned_words(len(parts), 0, rows.shape[1]), none, none
-    spacing = SPACING * np.sqrt(np.mean(np.square(parts), axis=1))
+    reach = np.abs(parts).max(axis=1, initial=0.0)
+    unit = np.where(reach > 0, reach, 1.0)  # no square leaves the range of doubles
+    spacing = SPACING * unit * np.sqrt(np.mean(np.square(parts / unit[:, None]), axis=1))
     levels = aligned_words(len(parts), N_LEVELS, rows.shape[1])
     for k in range(N_LEVELS):
         levels[:, k] = columns_as_bits((np.abs(parts) > (k + 1) * spacing[:, None]).T)
-    return rows, levels, np.where(spacing > 0, spacing, 1.0), np.abs(parts).max(axis=1, initial=0.0)
+    return rows, levels, np.where(spacing > 0, spacing, 1.0), reach

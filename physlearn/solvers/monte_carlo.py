@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from physlearn.estimates import autocorrelation_time, blocking
-from physlearn.inputs import choice, integer, keep, member, number, reject
+from physlearn.estimates import Estimate, autocorrelation_time, blocking
+from physlearn.inputs import choice, integer, keep, number, reject
 from physlearn.kernels.metropolis import (
     ACCEPTED,
     ENERGY,
@@ -21,11 +21,15 @@ from physlearn.kernels.metropolis import (
     work_space,
 )
 from physlearn.models import Binary, Committee, Instance, Model, Replicated
-from physlearn.models.energies import Energy, Errors
-from physlearn.models.schedules import linear
+from physlearn.models.energies import Energy, Errors, sampled
+from physlearn.models.schedules import linear, rising
 from physlearn.results import Status
 from physlearn.solvers.base import Solver, State
+from physlearn.solvers.replicas import attraction, attraction_weight
 from physlearn.solvers.systems import flips
+
+LONGEST_RECORD = 10**7
+"""Sweeps between two records, times replicas: of each some numbers are held in memory, half a gigabyte here."""
 
 
 @dataclass
@@ -89,7 +93,9 @@ class Annealing(Walk):
 
 @dataclass
 class ScopedAnnealing(Walk):
-    """State of a `ReplicatedAnnealing` run."""
+    """State of a `ReplicatedAnnealing` run, of replicas with this `attraction`."""
+
+    attraction: str = ""
 
 
 class MonteCarlo(Solver):
@@ -149,6 +155,9 @@ class MonteCarlo(Solver):
         """Sweep up to the next record."""
         done = state.n_sweeps
         until = min(self.n_sweeps, (done // self.sweeps_per_record + 1) * self.sweeps_per_record)
+        longest = LONGEST_RECORD // len(state.errors)
+        if until - done > longest:
+            raise reject("sweeps_per_record", self.sweeps_per_record, f"at most {longest} at this size")
         steps = np.zeros((until - done, self._n_columns))
         fields = self._fields(instance, done, until)
         begun = sweep(
@@ -193,7 +202,7 @@ class MonteCarlo(Solver):
             recorded["overlap"] = float(last[-1, OVERLAP])
         return recorded
 
-    def _go_on(self, instance: Instance, state: Walk) -> None:
+    def check_walk(self, instance: Instance, state: Walk) -> None:
         """Refuse the walk of another energy, or of another number of replicas."""
         replicas = self.replicas(instance.model)
         own = (self.energy, replicas[0] if replicas else 1)
@@ -203,10 +212,10 @@ class MonteCarlo(Solver):
             raise reject("state", f"a walk of {described[0]}", f"this solver's {described[1]}")
 
     def _check(self) -> None:
-        member("energy", self.energy, Energy, "an Energy such as Errors(), Linear() or CrossEntropy(rate)")
+        sampled(self.energy)
         keep(
             self,
-            n_sweeps=integer("n_sweeps", self.n_sweeps, at_least=1),
+            n_sweeps=integer("n_sweeps", self.n_sweeps, at_least=1, at_most=10**18),
             sweeps_per_record=integer("sweeps_per_record", self.sweeps_per_record, at_least=1),
         )
 
@@ -237,7 +246,8 @@ class Metropolis(MonteCarlo):
     by blocking: ``mean_energy`` (violated patterns, of one replica), ``mean_cost`` (the `energy`, where it is another),
     ``overlap`` (of two replicas), ``autocorrelation_time`` (integrated, in sweeps, of the energy sampled) and
     ``acceptance_rate``. In the trace ``energy`` and ``cost`` are sums over the replicas. Whether the burn-in was long
-    enough is for the trace to tell: at low temperature the walk stays where it fell.
+    enough is for the trace to tell: at low temperature the walk stays where it fell. Where it never moved after the
+    burn-in, the error of the mean is infinite.
 
     References
     ----------
@@ -276,7 +286,7 @@ class Metropolis(MonteCarlo):
             raise reject(
                 "state", f"a walk at beta = {state.beta:g}", f"walks at this solver's beta = {self.beta:g}"
             )
-        self._go_on(instance, state)
+        self.check_walk(instance, state)
         if state.n_sweeps < self.n_sweeps:
             return None
         return Status.SOLVED if state.errors.min() == 0 else Status.COMPLETED
@@ -289,9 +299,9 @@ class Metropolis(MonteCarlo):
         """Averages over the sweeps after the burn-in."""
         steps = np.concatenate(state.steps)[math.floor(self.burn_in * state.n_sweeps) :]
         n_replicas = len(state.errors)
-        observables: dict[str, Any] = {"mean_energy": blocking(steps[:, ERRORS] / n_replicas)}
+        observables: dict[str, Any] = {"mean_energy": mean_energy(instance.P, steps[:, ERRORS] / n_replicas)}
         if not isinstance(self.energy, Errors):
-            observables["mean_cost"] = blocking(steps[:, ENERGY] / n_replicas)
+            observables["mean_cost"] = mean_energy(instance.P, steps[:, ENERGY] / n_replicas)
         if self.replicas(instance.model):
             observables["overlap"] = blocking(steps[:, OVERLAP])
         return {
@@ -310,7 +320,7 @@ class SimulatedAnnealing(MonteCarlo):
     n_sweeps : int
         Sweeps in all, as in `Metropolis`, shared evenly among the temperatures of the schedule.
     schedule : iterable of float
-        Inverse temperatures >= 0 in the order of their use; see `physlearn.models.schedules`.
+        Inverse temperatures >= 0 that never decrease; see `physlearn.models.schedules`.
     sweeps_per_record : int
         Sweeps between two records of the trace.
     energy : Energy
@@ -335,7 +345,7 @@ class SimulatedAnnealing(MonteCarlo):
     _stops_at_solution = True
 
     def __post_init__(self) -> None:
-        keep(self, schedule=_checked_schedule("schedule", self.schedule, "inverse temperatures"))
+        keep(self, schedule=rising("schedule", self.schedule, "inverse temperatures"))
         self._check()
 
     def betas(self, first: int, last: int) -> np.ndarray:
@@ -348,7 +358,7 @@ class SimulatedAnnealing(MonteCarlo):
 
     def status(self, instance: Instance, state: Walk) -> Status | None:
         """SOLVED as soon as no pattern is violated, COMPLETED after the last sweep."""
-        self._go_on(instance, state)
+        self.check_walk(instance, state)
         if state.lowest_energy == 0:
             return Status.SOLVED
         return None if state.n_sweeps < self.n_sweeps else Status.COMPLETED
@@ -382,13 +392,13 @@ class ReplicatedAnnealing(SimulatedAnnealing):
     n_sweeps : int
         Sweeps of each replica, shared evenly among the entries of either schedule.
     schedule : iterable of float
-        Inverse temperatures >= 0.
+        Inverse temperatures >= 0 that never decrease.
     sweeps_per_record : int
     energy : Energy
     n_replicas : int
-        At least 2.
+        2 to 1000.
     coupling_schedule : iterable of float
-        Couplings gamma >= 0; from a schedule that ends high the replicas come together.
+        Couplings gamma >= 0 that never decrease; where they end high the replicas come together.
     attraction : {"pairs", "centre"}
 
     References
@@ -406,8 +416,8 @@ class ReplicatedAnnealing(SimulatedAnnealing):
         super().__post_init__()
         keep(
             self,
-            n_replicas=integer("n_replicas", self.n_replicas, at_least=2),
-            coupling_schedule=_checked_schedule("coupling_schedule", self.coupling_schedule, "couplings"),
+            n_replicas=integer("n_replicas", self.n_replicas, at_least=2, at_most=1000),
+            coupling_schedule=rising("coupling_schedule", self.coupling_schedule, "couplings"),
             attraction=choice("attraction", self.attraction, ("pairs", "centre")),
         )
 
@@ -416,6 +426,21 @@ class ReplicatedAnnealing(SimulatedAnnealing):
         if isinstance(model, Replicated):
             return "ReplicatedAnnealing makes the replicas itself, of a model without any."
         return super().supports(model)
+
+    def init(self, instance: Instance, rng: np.random.Generator) -> ScopedAnnealing:
+        """Uniformly random configurations of all replicas."""
+        walk = super().init(instance, rng)
+        assert isinstance(walk, ScopedAnnealing)
+        walk.attraction = self.attraction
+        return walk
+
+    def status(self, instance: Instance, state: Walk) -> Status | None:
+        """As in annealing, of the same attraction throughout."""
+        assert isinstance(state, ScopedAnnealing)
+        if state.attraction != self.attraction:
+            given = f"an attraction of {state.attraction!r}"
+            raise reject("state", given, f"this solver's attraction of {self.attraction!r}")
+        return super().status(instance, state)
 
     def replicas(self, model: Model) -> tuple[int, str]:
         return self.n_replicas, self.attraction
@@ -429,59 +454,12 @@ class ReplicatedAnnealing(SimulatedAnnealing):
         return {**super().record(instance, state), "coupling": float(last[0])}
 
 
-def attraction(coupling: Any, others: Any, kind: str) -> np.ndarray:
-    r"""Field on a weight of one replica, where those of the others add up to S.
-
-    .. math:: h = \gamma S \quad\text{(pairs)}, \qquad
-              h = \tfrac12 \ln \frac{\cosh\gamma(S + 1)}{\cosh\gamma(S - 1)} \quad\text{(centre, traced out)}
-
-    Parameters
-    ----------
-    coupling, others : array_like
-        gamma and S, broadcast against each other.
-    kind : {"pairs", "centre"}
-
-    References
-    ----------
-    theory/single-flips/derivation.md (R.2), (R.4).
-    """
-    coupling, others = np.asarray(coupling, float), np.asarray(others, float)
-    if kind == "pairs":
-        return coupling * others
-    ends = [np.logaddexp(x, -x) for x in (coupling * (others + 1), coupling * (others - 1))]
-    return (ends[0] - ends[1]) / 2
-
-
-def attraction_weight(coupling: Any, total: Any, n_replicas: int, kind: str) -> np.ndarray:
-    r"""ln of what the attraction weighs a weight with, the sum of whose values in all replicas is S.
-
-    .. math:: \gamma (S^2 - n)/2 \quad\text{(pairs)}, \qquad \ln 2\cosh \gamma S \quad\text{(centre, traced out)}
-
-    Parameters
-    ----------
-    coupling, total : array_like
-        gamma and S, broadcast against each other.
-    n_replicas : int
-    kind : {"pairs", "centre"}
-
-    References
-    ----------
-    theory/single-flips/derivation.md (R.1), (R.3).
-    """
-    coupling, total = np.asarray(coupling, float), np.asarray(total, float)
-    if kind == "pairs":
-        return coupling * (total**2 - n_replicas) / 2
-    return np.logaddexp(coupling * total, -coupling * total)
+def mean_energy(P: int, series: np.ndarray) -> Estimate:
+    """The mean and its error by `blocking`: infinite for a walk that never changed, zero where no pattern is there."""
+    estimate = blocking(series)
+    return estimate if P else Estimate(estimate.mean, 0.0, float(len(series)))
 
 
 def _odds(field: np.ndarray) -> np.ndarray:
     """e^{2 field}, inside the range of doubles: beyond it no flip against the field is ever seen."""
     return np.exp(np.clip(2 * np.asarray(field, dtype=float), -345, 345))
-
-
-def _checked_schedule(name: str, schedule: Any, what: str) -> tuple[float, ...]:
-    allowed = f"{what} >= 0, at least one"
-    values = tuple(member(name, schedule, Iterable, allowed))
-    if not values:
-        raise reject(name, values, allowed)
-    return tuple(number(name, value, at_least=0) for value in values)

@@ -5,21 +5,24 @@ from typing import Any
 
 import numpy as np
 
-from physlearn.estimates import Estimate, blocking
+from physlearn.estimates import Estimate, autocorrelation_time, blocking
 from physlearn.inputs import reject
 from physlearn.kernels.metropolis import ACCEPTED, ENERGY, ERRORS, OVERLAP, PROPOSALS, mean_overlap
 from physlearn.kernels.rejection_free import wait, work_space
 from physlearn.models import Instance
 from physlearn.models.energies import Errors
 from physlearn.solvers.bounds import bounds
-from physlearn.solvers.monte_carlo import Metropolis, Sampling, Walk, attraction
+from physlearn.solvers.monte_carlo import Metropolis, Sampling, Walk, mean_energy
+from physlearn.solvers.replicas import attraction
+
+_NOW = Metropolis._n_columns  # behind the kernel's columns: the energy at the end of a record
 
 
 @dataclass
 class Waiting(Sampling):
     """State of a `RejectionFree` run.
 
-    As of `Metropolis`, but that `steps` has the sums over all proposals since the last record.
+    As of `Metropolis`, but that `steps` has the sums over all proposals since the last record, and the energy now.
 
     Attributes
     ----------
@@ -60,8 +63,10 @@ class RejectionFree(Metropolis):
     -----
     The weights of the result are as in `Metropolis`. The observables ``mean_energy``, ``mean_cost`` and ``overlap`` are
     averages over time, each configuration counting as long as it lasted, their errors by blocking the records;
-    ``acceptance_rate`` is what `Metropolis` would have had. The means in the trace are those since the last
-    record, ``mean_energy`` and ``mean_cost`` summed over the replicas as ``energy`` is.
+    ``autocorrelation_time`` (in sweeps, of the energy sampled) comes from the energies at the ends of the records, and
+    is half a record where these are independent; ``acceptance_rate`` is what `Metropolis` would have had. The means in
+    the trace are those since the last record, ``mean_energy`` and ``mean_cost`` of one replica, while ``energy`` and
+    ``cost`` are sums over the replicas.
 
     Weights are sorted into classes of equal energy change as in the n-fold way, but those of large change stay
     together, are proposed at the rate of the smallest change there could be among them, and accepted one by one. Energy
@@ -108,7 +113,7 @@ class RejectionFree(Metropolis):
         assert isinstance(state, Waiting)
         until = min(self.n_sweeps, (state.n_sweeps // self.sweeps_per_record + 1) * self.sweeps_per_record)
         pull, tether = self._doubled_fields(instance)
-        steps = np.zeros((1, self._n_columns))
+        steps = np.zeros((1, _NOW + 1))
         wait(
             state.system,
             state.bound,
@@ -124,25 +129,27 @@ class RejectionFree(Metropolis):
             tether,
             until - state.n_sweeps,
             work_space(len(state.errors), instance.N, tether.size > 0),
-            steps[0],
+            steps[0, :_NOW],
             rng,
         )
+        steps[0, _NOW] = state.energies.sum()
         state.steps.append(steps)
         return state
 
     def record(self, instance: Instance, state: Walk) -> dict[str, float]:
         """Energy, cost and overlap now; averages over time and the acceptance rate since the last record."""
+        n_replicas = len(state.errors)
         sums = state.steps[-1][0] / state.steps[-1][0, PROPOSALS]
         recorded = {
             "energy": state.energy,
-            "mean_energy": float(sums[ERRORS]),
+            "mean_energy": float(sums[ERRORS]) / n_replicas,
             "acceptance_rate": float(sums[ACCEPTED]),
         }
         if not isinstance(self.energy, Errors):
-            recorded |= {"cost": float(state.energies.sum()), "mean_cost": float(sums[ENERGY])}
+            recorded |= {"cost": float(state.energies.sum()), "mean_cost": float(sums[ENERGY]) / n_replicas}
         if self.replicas(instance.model):
             total = state.weights.sum(axis=0, dtype=np.int64)
-            now = mean_overlap(int(total @ total), instance.N, len(state.errors))
+            now = mean_overlap(int(total @ total), instance.N, n_replicas)
             recorded |= {"overlap": now, "mean_overlap": float(sums[OVERLAP])}
         return recorded
 
@@ -151,18 +158,22 @@ class RejectionFree(Metropolis):
         rows = np.concatenate(state.steps)
         kept = rows[int(self.burn_in * len(rows)) :]
         n_replicas = len(state.errors)
-        columns = {"mean_energy": (ERRORS, n_replicas)}
+        times = kept[:, PROPOSALS]
+        series = {"mean_energy": kept[:, ERRORS] / n_replicas / times}
         if not isinstance(self.energy, Errors):
-            columns["mean_cost"] = (ENERGY, n_replicas)
+            series["mean_cost"] = kept[:, ENERGY] / n_replicas / times
+        averages = {name: mean_energy(instance.P, values) for name, values in series.items()}
         if self.replicas(instance.model):
-            columns["overlap"] = (OVERLAP, 1)
-        averages = {
-            name: _time_average(kept[:, k] / n, kept[:, PROPOSALS]) for name, (k, n) in columns.items()
+            series["overlap"] = kept[:, OVERLAP] / times
+            averages["overlap"] = blocking(series["overlap"])
+        tau, each = autocorrelation_time(kept[:, _NOW]), min(self.sweeps_per_record, state.n_sweeps)
+        return {
+            **{name: _over_time(averages[name], series[name], times) for name in averages},
+            "autocorrelation_time": Estimate(tau.mean * each, tau.error * each, tau.n_eff),
+            "acceptance_rate": float(kept[:, ACCEPTED].sum() / times.sum()),
         }
-        return {**averages, "acceptance_rate": float(kept[:, ACCEPTED].sum() / kept[:, PROPOSALS].sum())}
 
 
-def _time_average(sums: np.ndarray, times: np.ndarray) -> Estimate:
+def _over_time(estimate: Estimate, series: np.ndarray, times: np.ndarray) -> Estimate:
     """A last record cut short counts by its length in the mean, and as any other in the error."""
-    estimate = blocking(sums / times)
-    return Estimate(float(sums.sum() / times.sum()), estimate.error, estimate.n_eff)
+    return Estimate(float(series @ times / times.sum()), estimate.error, estimate.n_eff)

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from physlearn.estimates import Estimate, blocking
-from physlearn.inputs import choice, integer, keep, member, number, reject
+from physlearn.estimates import Estimate, autocorrelation_time
+from physlearn.inputs import choice, integer, keep, number, reject
 from physlearn.kernels.metropolis import ENERGY
 from physlearn.models import Instance, Model
-from physlearn.models.energies import Energy, Errors
+from physlearn.models.energies import Energy, Errors, sampled
 from physlearn.results import Result, Status
 from physlearn.solvers.base import Solver, State
-from physlearn.solvers.monte_carlo import Metropolis, MonteCarlo, Sampling, Walk
+from physlearn.solvers.monte_carlo import Metropolis, MonteCarlo, Sampling, Walk, mean_energy
 
 if TYPE_CHECKING:
     import xarray
@@ -40,7 +40,7 @@ class Tempering(State):
     burn_in : int
         Sweeps before those that count, fixed at the start.
     history : list of ndarray, shape (n, n_replicas)
-        Energies at each of the `betas`, sweep by sweep.
+        Energies at each of the `betas`, sweep by sweep; of a `Replicated` model the sums over its replicas.
     swaps : ndarray, shape (2, n_replicas - 1)
         Swaps tried between neighbours since the ladder or the averages began anew, and the sum of the
         probabilities to accept them.
@@ -73,8 +73,11 @@ class Tempering(State):
 
     @property
     def kept(self) -> np.ndarray:
-        """Energies that count, shape (n, n_replicas): after the burn-in; of a run that ended sooner, all."""
-        energies = np.concatenate(self.history)
+        """Energies that count, shape (n, n_replicas): after the burn-in; of a run that ended sooner, all.
+
+        Of a `Replicated` model, the mean over its replicas.
+        """
+        energies = np.concatenate(self.history) / len(self.replicas[0]["errors"])
         return energies[self.burn_in if len(energies) > self.burn_in else 0 :]
 
 
@@ -89,13 +92,13 @@ class TemperingResult(Result):
 
     @cached_property
     def energies(self) -> list[Estimate]:
-        """Mean energy at each of the `betas`, with its error by blocking."""
-        return [blocking(column) for column in self.state.kept.T]
+        """Mean energy at each of the `betas`, with its error by blocking; of a replica of a `Replicated` model."""
+        return [mean_energy(self.state.fingerprint[0], column) for column in self.state.kept.T]
 
-    @property
-    def autocorrelation_times(self) -> np.ndarray:
+    @cached_property
+    def autocorrelation_times(self) -> list[Estimate]:
         """Integrated autocorrelation time of the energy at each of the `betas` in sweeps, 1/2 if uncorrelated."""
-        return np.array([len(self.state.kept) / (2 * energy.n_eff) for energy in self.energies])
+        return [autocorrelation_time(column) for column in self.state.kept.T]
 
     @property
     def swap_rates(self) -> np.ndarray:
@@ -108,7 +111,11 @@ class TemperingResult(Result):
         data.coords["beta"] = self.betas
         data["energy_at_beta"] = "beta", [energy.mean for energy in self.energies]
         data["energy_at_beta_error"] = "beta", [energy.error for energy in self.energies]
-        data["autocorrelation_time"] = "beta", self.autocorrelation_times
+        data["autocorrelation_time_at_beta"] = "beta", [time.mean for time in self.autocorrelation_times]
+        data["autocorrelation_time_at_beta_error"] = (
+            "beta",
+            [time.error for time in self.autocorrelation_times],
+        )
         data["swap_rate"] = "pair", self.swap_rates
         return data
 
@@ -134,7 +141,7 @@ class ParallelTempering(Solver):
     beta_min : float
         Inverse temperature >= 0 of the hottest replica; there a walk should forget where it was in a few sweeps.
     n_replicas : int, optional
-        At least two; without it as many as reach the `swap_rate`, as far as a pilot run tells.
+        2 to 1000; without it as many as reach the `swap_rate`, as far as a pilot run tells.
     swap_rate : float
         Aimed at where `n_replicas` is not given.
     sweeps_per_swap, sweeps_per_record : int
@@ -153,11 +160,15 @@ class ParallelTempering(Solver):
     steps are changed so that their rates of rejection become equal (PT.5), and then never more.
 
     The weights of the result are those of lowest energy met by any replica, the first of them. Observables:
-    ``mean_energy`` (``mean_cost``, where `energy` is not the number of errors) at `beta_max`, ``n_replicas``,
+    ``mean_energy`` (``mean_cost``, where `energy` is not the number of errors; of one replica of a `Replicated` model)
+    and ``autocorrelation_time`` (integrated, in sweeps, of that energy) at `beta_max`, ``n_replicas``,
     ``lowest_swap_rate`` and ``highest_swap_rate`` among the pairs, ``n_round_trips``, the times a replica came back to
-    the hottest place from the coldest, and ``round_trip_time``, its mean in sweeps, infinite where there was none. The
-    result, a `TemperingResult`, has energies with errors, autocorrelation times and swap rates along the ladder. The
-    status is NOT_EQUILIBRATED where no replica made a round trip after the burn-in and no solution was met.
+    the hottest place from the coldest, ``round_trip_time``, its mean in sweeps, infinite where there was none, and
+    ``equilibrated``, 1 where there was one after the burn-in, else 0. The result, a `TemperingResult`, has energies
+    with errors, autocorrelation times and swap rates along the ladder.
+
+    The status is SOLVED where a solution was met, in equilibrium or not: whether the averages can be trusted is for
+    ``equilibrated`` to tell. Without a solution it is NOT_EQUILIBRATED where no replica made a round trip.
 
     References
     ----------
@@ -183,21 +194,21 @@ class ParallelTempering(Solver):
         keep(
             self,
             beta_max=number("beta_max", self.beta_max, above=0),
-            n_sweeps=integer("n_sweeps", self.n_sweeps, at_least=1),
+            n_sweeps=integer("n_sweeps", self.n_sweeps, at_least=1, at_most=10**18),
             beta_min=number("beta_min", self.beta_min, at_least=0),
             swap_rate=number("swap_rate", self.swap_rate, above=0, below=1),
-            sweeps_per_swap=integer("sweeps_per_swap", self.sweeps_per_swap, at_least=1),
+            sweeps_per_swap=integer("sweeps_per_swap", self.sweeps_per_swap, at_least=1, at_most=10**6),
             sweeps_per_record=integer("sweeps_per_record", self.sweeps_per_record, at_least=1),
             burn_in=number("burn_in", self.burn_in, at_least=0, below=1),
             stop_at_solution=choice("stop_at_solution", self.stop_at_solution, (False, True)),
         )
-        member("energy", self.energy, Energy, "an Energy such as Errors() or Linear()")
+        sampled(self.energy)
         if self.beta_min >= self.beta_max:
             raise reject(
                 "beta_min", self.beta_min, f"inverse temperatures below beta_max = {self.beta_max:g}"
             )
         if self.n_replicas is not None:
-            keep(self, n_replicas=integer("n_replicas", self.n_replicas, at_least=2))
+            keep(self, n_replicas=integer("n_replicas", self.n_replicas, at_least=2, at_most=1000))
 
     def _walker(self, beta: float) -> Metropolis:
         """The recipe of a replica's walk between two swaps."""
@@ -292,11 +303,16 @@ class ParallelTempering(Solver):
             state.swaps[:], state.bound_for[:], state.n_round_trips = 0, 0, 0
 
     def status(self, instance: Instance, state: Tempering) -> Status | None:
-        """SOLVED with a solution, at its first one if asked; NOT_EQUILIBRATED where no replica went round."""
+        """SOLVED with a solution, at its first one if asked; else NOT_EQUILIBRATED where no replica went round."""
         ends = float(state.betas[0]), float(state.betas[-1])
         if ends != (self.beta_min, self.beta_max):
             given = f"walks from beta = {ends[0]:g} to {ends[1]:g}"
             raise reject("state", given, f"walks from {self.beta_min:g} to {self.beta_max:g}")
+        if self.n_replicas not in (None, len(state.betas)):
+            given = f"a ladder of {len(state.betas)} temperatures"
+            raise reject("state", given, f"ladders of this solver's n_replicas = {self.n_replicas}")
+        walker = self._walker(self.beta_max)
+        walker.check_walk(instance, walk_of(walker, state.replicas[-1]))
         done = state.n_sweeps >= self.n_sweeps
         if state.lowest_energy == 0 and (done or (self.stop_at_solution and state.n_sweeps > 0)):
             return Status.SOLVED
@@ -318,10 +334,13 @@ class ParallelTempering(Solver):
 
     def observables(self, instance: Instance, state: Tempering) -> dict[str, Any]:
         """Averages and swaps after the burn-in."""
-        n, rates = state.n_round_trips, swap_rates(state.swaps)
-        time = len(state.betas) * len(state.kept) / n if n else math.inf
+        n, rates, coldest = state.n_round_trips, swap_rates(state.swaps), state.kept[:, -1]
+        time = len(state.betas) * len(coldest) / n if n else math.inf
+        mean = mean_energy(instance.P, coldest)
         return {
-            "mean_energy" if isinstance(self.energy, Errors) else "mean_cost": blocking(state.kept[:, -1]),
+            "mean_energy" if isinstance(self.energy, Errors) else "mean_cost": mean,
+            "autocorrelation_time": autocorrelation_time(coldest),
+            "equilibrated": int(n > 0),
             "n_replicas": len(state.betas),
             "lowest_swap_rate": float(rates.min()),
             "highest_swap_rate": float(rates.max()),

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from physlearn.estimates import Estimate, blocking
-from physlearn.inputs import integer, keep, member, number, reject
+from physlearn.estimates import Estimate, autocorrelation_time, blocking
+from physlearn.inputs import integer, keep, number, reject
 from physlearn.kernels.metropolis import ALIGNMENT, ENERGY
 from physlearn.models import Instance, Model, Replicated
-from physlearn.models.energies import Energy, Errors
+from physlearn.models.energies import Energy, Errors, sampled
 from physlearn.results import Result, Status
 from physlearn.solvers.base import Solver, State
-from physlearn.solvers.monte_carlo import Metropolis, attraction_weight
+from physlearn.solvers.monte_carlo import Metropolis
+from physlearn.solvers.replicas import attraction_weight
 from physlearn.solvers.tempering import at_beta, fields_of, last_energies, walk_of
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class Integrating(State):
     Attributes
     ----------
     N : int
-        Weights, those of all replicas together.
+        Weights, those of one replica.
     nodes : ndarray, shape (n_nodes,)
         Inverse temperatures, ascending from zero.
     sweeps_per_node : int
@@ -45,6 +46,7 @@ class Integrating(State):
     energies, alignments : list of (ndarray, ndarray), shapes (n,)
         Energies after each sweep that counts, of the walk that cools at node 0, 1, ... and of the one that heats
         at the last node, the one before, ...; and the logarithms of what the fields weigh the configurations with.
+        Both are means over the replicas of a `Replicated` model.
     n_sweeps : int
         Sweeps of each of the two walks.
     """
@@ -82,18 +84,21 @@ class ThermodynamicIntegrationResult(Result):
 
     @cached_property
     def walks(self) -> tuple[list[Estimate], list[Estimate]]:
-        """Mean energies at the nodes of the walk that cools and of the one that heats."""
+        """Mean energies at the nodes of the walk that cools and of the one that heats; of one replica."""
         cooling, heating = zip(*self.state.energies, strict=True)
-        return [blocking(series) for series in cooling], [blocking(series) for series in reversed(heating)]
+        return [_mean(series) for series in cooling], [_mean(series) for series in reversed(heating)]
 
     @cached_property
     def energies(self) -> list[Estimate]:
-        """Mean energy at each node, over both walks."""
-        pairs = zip(*self.walks, strict=True)
-        return [
-            Estimate((a.mean + b.mean) / 2, math.hypot(a.error, b.error) / 2, a.n_eff + b.n_eff)
-            for a, b in pairs
-        ]
+        """Mean energy at each node, over both walks; of one replica."""
+        return [_over_both(a, b) for a, b in zip(*self.walks, strict=True)]
+
+    @cached_property
+    def autocorrelation_times(self) -> list[Estimate]:
+        """Integrated autocorrelation time of the energy at each node in sweeps, the mean of both walks'."""
+        cooling, heating = zip(*self.state.energies, strict=True)
+        pairs = zip(cooling, reversed(heating), strict=True)
+        return [_over_both(autocorrelation_time(a), autocorrelation_time(b)) for a, b in pairs]
 
     @cached_property
     def disagreements(self) -> np.ndarray:
@@ -136,7 +141,8 @@ class ThermodynamicIntegrationResult(Result):
         """What of each integral, over N, changes with every second node only, beyond the statistical errors."""
         full, half = integrals(self.betas)
         found = [_combined(row, self.energies) for row in full - half]
-        return np.array([math.sqrt(max(0.0, d**2 - error**2)) for d, error in found]) / self.state.N
+        beyond = [(max(0.0, abs(d) - error), abs(d) + error) for d, error in found]
+        return np.array([math.sqrt(a) * math.sqrt(b) if a else 0.0 for a, b in beyond]) / self.state.N
 
     def _along(self, share: float) -> list[Estimate]:
         """(1/N) (ln Z(0) - int_0^beta E + share (beta E - F)) at each node (TI.2), (TI.5), (TI.8)."""
@@ -162,15 +168,15 @@ class ThermodynamicIntegrationResult(Result):
             energies, alignments = (
                 series[node][which] for series in (self.state.energies, self.state.alignments)
             )
-            pair.append(blocking(coefficient * energies - share * alignments))
-        a, b = pair
-        return Estimate((a.mean + b.mean) / 2, math.hypot(a.error, b.error) / 2, a.n_eff + b.n_eff)
+            pair.append(_mean(coefficient * energies - share * alignments))
+        return _over_both(*pair)
 
     def to_dataset(self) -> "xarray.Dataset":
         """As of any result, and energies and entropies along ``beta``."""
         data = super().to_dataset()
         data.coords["beta"] = self.betas
         along = {"energy": self.energies, "entropy": self.entropies, "free_entropy": self.free_entropies}
+        along["autocorrelation_time"] = self.autocorrelation_times
         for name, estimates in along.items():
             data[f"{name}_at_beta"] = "beta", [estimate.mean for estimate in estimates]
             data[f"{name}_at_beta_error"] = "beta", [estimate.error for estimate in estimates]
@@ -206,8 +212,9 @@ class ThermodynamicIntegration(Solver):
     Notes
     -----
     Observables: ``entropy``, s(beta) in nats a weight; ``free_entropy``, (1/N) ln Z(beta); ``mean_energy`` (or
-    ``mean_cost``) at `beta`; ``quadrature_error``, which is part of the errors of the first two; ``disagreement``, the
-    largest difference between the two walks in standard errors; ``beta_equilibrated``, up to where they agree.
+    ``mean_cost``; of one replica) and its ``autocorrelation_time`` at `beta`; ``quadrature_error``, which is part of
+    the errors of the first two; ``disagreement``, the largest difference between the two walks in standard errors;
+    ``beta_equilibrated``, up to where they agree.
 
     The status is CONVERGED where the walks agree at every node and in the integral, within five standard errors;
     else NOT_EQUILIBRATED, and the entropies are NaN, since nothing bounds their errors. Two walks trapped at the
@@ -233,12 +240,12 @@ class ThermodynamicIntegration(Solver):
     def __post_init__(self) -> None:
         keep(
             self,
-            beta=number("beta", self.beta, above=0),
-            sweeps_per_node=integer("sweeps_per_node", self.sweeps_per_node, at_least=1),
+            beta=number("beta", self.beta, above=0, at_most=1e100),
+            sweeps_per_node=integer("sweeps_per_node", self.sweeps_per_node, at_least=1, at_most=10**6),
             n_nodes=integer("n_nodes", self.n_nodes, at_least=5, at_most=201),
             burn_in=number("burn_in", self.burn_in, at_least=0, below=1),
         )
-        member("energy", self.energy, Energy, "an Energy such as Errors() or Linear()")
+        sampled(self.energy)
         if self.n_nodes % 2 == 0:
             raise reject("n_nodes", self.n_nodes, "odd numbers")
 
@@ -260,7 +267,7 @@ class ThermodynamicIntegration(Solver):
         last_energies(heating)
         return Integrating(
             instance.fingerprint,
-            cooling.weights.size,
+            instance.N,
             start_of(instance),
             nodes(self.beta, self.n_nodes),
             self.sweeps_per_node,
@@ -270,6 +277,7 @@ class ThermodynamicIntegration(Solver):
     def sweep(self, instance: Instance, state: Integrating, rng: np.random.Generator) -> Integrating:
         """Both walks at their next node."""
         k, kept, aligned = len(state.energies), [], []
+        n_replicas = state.walks[0]["errors"].size
         has_fields = instance.external is not None or isinstance(instance.model, Replicated)
         for which, beta in enumerate((state.nodes[k], state.nodes[-1 - k])):
             walker = self._walker(float(beta))
@@ -277,8 +285,8 @@ class ThermodynamicIntegration(Solver):
             walk = walker.sweep(instance, walk, rng)
             steps = walk.steps.pop()
             steps = steps[int(self.burn_in * len(steps)) :]
-            kept.append(steps[:, ENERGY].copy())
-            aligned.append(steps[:, ALIGNMENT].copy())
+            kept.append(steps[:, ENERGY] / n_replicas)
+            aligned.append(steps[:, ALIGNMENT] / n_replicas)
             state.walks[which] = fields_of(walk)
         state.energies.append((kept[0], kept[1]))
         if has_fields:
@@ -293,12 +301,14 @@ class ThermodynamicIntegration(Solver):
         if given != allowed:
             words = "walks to beta = {:g} over {} nodes of {} sweeps"
             raise reject("state", words.format(*given), words.format(*allowed))
+        walker = self._walker(self.beta)
+        walker.check_walk(instance, walk_of(walker, state.walks[0]))
         if len(state.energies) < self.n_nodes:
             return None
         return Status.CONVERGED if self._result(state).is_equilibrated else Status.NOT_EQUILIBRATED
 
     def record(self, instance: Instance, state: Integrating) -> dict[str, float]:
-        """Node, energy now and mean energy of the walk that cools."""
+        """Node, energy now, and the mean energy of one replica, of the walk that cools."""
         return {
             "beta": float(state.nodes[len(state.energies) - 1]),
             "energy": walk_of(self._walker(0.0), state.walks[0]).energy,
@@ -317,6 +327,7 @@ class ThermodynamicIntegration(Solver):
             "entropy": result.entropies[-1],
             "free_entropy": result.free_entropies[-1],
             "mean_energy" if isinstance(self.energy, Errors) else "mean_cost": result.energies[-1],
+            "autocorrelation_time": result.autocorrelation_times[-1],
             "quadrature_error": float(result.quadrature_errors[-1]),
             "disagreement": float(max(result.disagreements.max(), result._disagreement_of_integrals)),
             "beta_equilibrated": result.beta_equilibrated,
@@ -370,10 +381,25 @@ def integrals(betas: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return found[0], found[1]
 
 
+def _mean(series: np.ndarray) -> Estimate:
+    """By `blocking`. That a walk which never moved was in equilibrium is for the other walk to tell: its error is 0."""
+    estimate = blocking(series)
+    still = len(series) > 1 and np.ptp(series) == 0
+    return Estimate(estimate.mean, 0.0, estimate.n_eff) if still else estimate
+
+
+def _over_both(a: Estimate, b: Estimate) -> Estimate:
+    """The mean of two independent estimates; of two walks caught in different places nothing bounds its error."""
+    error = math.hypot(a.error, b.error) / 2
+    apart = error == 0 and a.mean != b.mean
+    return Estimate((a.mean + b.mean) / 2, math.inf if apart else error, a.n_eff + b.n_eff)
+
+
 def _combined(row: np.ndarray, estimates: list[Estimate]) -> tuple[float, float]:
     """A linear combination of independent estimates, and its error."""
-    values = np.array([(estimate.mean, estimate.error) for estimate in estimates])
-    return float(row @ values[:, 0]), float(np.linalg.norm(row * values[:, 1]))
+    means, errors = np.array([(estimate.mean, estimate.error) for estimate in estimates]).T
+    counts = row != 0  # Zero times an error that is infinite would be no number.
+    return float(row @ means), math.hypot(*(row[counts] * errors[counts]))
 
 
 def _disagreement(first: Estimate, second: Estimate) -> float:

@@ -9,7 +9,7 @@ from catalogue import ALL_MODELS, sized
 from physlearn.inputs import InputError
 from physlearn.models import Committee, Instance, Perceptron, SymmetricPerceptron
 from physlearn.models.energies import CrossEntropy, Errors, Linear
-from physlearn.solvers import Metropolis
+from physlearn.solvers import Metropolis, ParallelTempering, RejectionFree, ThermodynamicIntegration
 
 MODELS = [
     "storage, margin",
@@ -20,6 +20,13 @@ MODELS = [
     "tree, gaussian",
     "replicated",
 ]
+
+
+class Halved(Errors):
+    """An energy of one's own, whose changes no sampler knows."""
+
+    def of_patterns(self, instance, w):
+        return super().of_patterns(instance, w) / 2
 
 
 def drawn(model, N=15):
@@ -86,10 +93,14 @@ def test_the_cross_entropy_is_minus_the_log_of_a_probability():
     [
         (lambda: CrossEntropy(0), r"rate: got 0; allowed: a finite number > 0\."),
         (lambda: CrossEntropy(float("inf")), r"rate: got inf; allowed: a finite number > 0\."),
-        (
-            lambda: Metropolis(1.0, 10, energy="linear"),
-            r"energy: got 'linear'; allowed: an Energy such as .*\.",
-        ),
+        *[
+            (
+                lambda solver=solver, energy=energy: solver(1.0, 10, energy=energy),
+                r"energy: got .*; allowed: one of Errors\(\), Linear\(\) and CrossEntropy\(rate\)\.",
+            )
+            for solver in (Metropolis, RejectionFree, ParallelTempering, ThermodynamicIntegration)
+            for energy in ("linear", Linear, Halved())
+        ],
         (lambda: Errors().total(3, [1]), r"instance: got 3; allowed: an Instance\."),
         (lambda: Linear().total(Instance([[1, 1]], [1]), [1]), r"w: got shape \(1,\); allowed: .*\."),
     ],

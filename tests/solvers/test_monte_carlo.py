@@ -11,7 +11,7 @@ from physlearn.models import Committee, Instance, Perceptron, Replicated, Symmet
 from physlearn.models.energies import CrossEntropy, Linear
 from physlearn.models.schedules import geometric, linear
 from physlearn.results import Status
-from physlearn.solvers import Metropolis, ReplicatedAnnealing, SimulatedAnnealing, solve
+from physlearn.solvers import Metropolis, RejectionFree, ReplicatedAnnealing, SimulatedAnnealing, solve
 
 N = 9
 FALSE_ALARM = 1e-4
@@ -133,7 +133,7 @@ def test_annealing_solves_easy_instances(model, seed):
 
 def test_annealing_returns_the_lowest_energy_it_met():
     """On an instance beyond capacity the run is COMPLETED, its weights no worse than any record."""
-    solver = SimulatedAnnealing(n_sweeps=300, schedule=(1.5, 0.1), sweeps_per_record=1)
+    solver = SimulatedAnnealing(n_sweeps=300, schedule=(0.5,), sweeps_per_record=1)
     result = solve(Perceptron(1.5).sample(101, 1), solver, 2)
     assert result.status is Status.COMPLETED
     assert result.n_sweeps == 300
@@ -182,6 +182,11 @@ def test_a_walk_goes_on_with_its_own_energy_and_replicas():
     state = solve(instance, ReplicatedAnnealing(20), 1).state
     with pytest.raises(InputError, match=r"^state: got a walk of Errors\(\) with 3 replicas; allowed: .*\.$"):
         solve(instance, ReplicatedAnnealing(40, n_replicas=5), 1, state=state)
+    with pytest.raises(
+        InputError,
+        match=r"^state: got an attraction of 'pairs'; allowed: this solver's attraction of 'centre'\.$",
+    ):
+        solve(instance, ReplicatedAnnealing(40, attraction="centre"), 1, state=state)
 
 
 @pytest.mark.parametrize("energy", [Linear(), CrossEntropy(2.0)], ids=repr)
@@ -220,6 +225,17 @@ def test_the_autocorrelation_time_tells_the_error():
     assert tau.n_eff / energy.n_eff == pytest.approx(1, abs=0.3)
     assert 0.5 < tau.mean < 100
     assert tau.error < 0.2 * tau.mean
+
+
+@pytest.mark.parametrize("solver", [Metropolis, RejectionFree])
+def test_a_frozen_walk_claims_no_error(solver):
+    """At beta = 30 it stays where it fell; without a pattern every configuration has the energy zero."""
+    result = solve(Perceptron(0.9).sample(101, 1), solver(30.0, 2000, 10), 1)
+    assert result.mean_energy.mean > 0
+    assert (result.mean_energy.error, result.mean_energy.n_eff) == (np.inf, 1.0)
+    empty = Instance(np.zeros((0, 9)), np.zeros(0), model=Perceptron(1.0, patterns="gaussian"))
+    result = solve(empty, solver(1.0, 200, 10), 1)
+    assert (result.mean_energy.mean, result.mean_energy.error) == (0.0, 0.0)
 
 
 def test_averages_are_taken_after_the_burn_in():
@@ -271,8 +287,8 @@ def test_structured_patterns_may_reach_any_stability():
     [
         (lambda: Metropolis(-1, 10), r"beta: got -1; allowed: a finite number >= 0\."),
         (lambda: Metropolis(float("nan"), 10), r"beta: got nan; allowed: a finite number >= 0\."),
-        (lambda: Metropolis(1, 0), r"n_sweeps: got 0; allowed: an integer >= 1\."),
-        (lambda: Metropolis(1, 10.0), r"n_sweeps: got 10\.0; allowed: an integer >= 1\."),
+        (lambda: Metropolis(1, 0), r"n_sweeps: got 0; allowed: an integer >= 1 and <= 10{18}\."),
+        (lambda: Metropolis(1, 10.0), r"n_sweeps: got 10\.0; allowed: an integer >= 1 and <= 10{18}\."),
         (lambda: Metropolis(1, 10, 0), r"sweeps_per_record: got 0; allowed: an integer >= 1\."),
         (lambda: Metropolis(1, 10, burn_in=1), r"burn_in: got 1; allowed: a finite number >= 0 and < 1\."),
         (lambda: SimulatedAnnealing(10, ()), r"schedule: got \(\); allowed: inverse temperatures >= 0, .*\."),
@@ -280,7 +296,10 @@ def test_structured_patterns_may_reach_any_stability():
             lambda: SimulatedAnnealing(10, 2.0),
             r"schedule: got 2\.0; allowed: inverse temperatures >= 0, .*\.",
         ),
-        (lambda: ReplicatedAnnealing(10, n_replicas=1), r"n_replicas: got 1; allowed: an integer >= 2\."),
+        (
+            lambda: ReplicatedAnnealing(10, n_replicas=1),
+            r"n_replicas: got 1; allowed: an integer >= 2 and <= 1000\.",
+        ),
         (
             lambda: ReplicatedAnnealing(10, coupling_schedule=()),
             r"coupling_schedule: got \(\); allowed: couplings >= 0, at least one\.",
@@ -290,6 +309,24 @@ def test_structured_patterns_may_reach_any_stability():
             r"attraction: got 'all'; allowed: one of 'pairs', 'centre'\.",
         ),
         (lambda: SimulatedAnnealing(10, (1, -1)), r"schedule: got -1; allowed: a finite number >= 0\."),
+        (
+            lambda: SimulatedAnnealing(10, (1.0, 0.5)),
+            r"schedule: got \(1\.0, 0\.5\); allowed: inverse temperatures that never decrease\.",
+        ),
+        (
+            lambda: ReplicatedAnnealing(10, coupling_schedule=(1.0, 0.5)),
+            r"coupling_schedule: got \(1\.0, 0\.5\); allowed: couplings that never decrease\.",
+        ),
+        (lambda: Metropolis(10**400, 10), r"beta: got 10{76}\.\.\.; allowed: a finite number >= 0\."),
+        (lambda: Metropolis(1, 10**30), r"n_sweeps: got 10{30}; allowed: an integer >= 1 and <= 10{18}\."),
+        (
+            lambda: solve(Perceptron(1.0).sample(9, 1), Metropolis(1, 10**13, 10**13), 1),
+            r"sweeps_per_record: got 10{13}; allowed: at most 10{7} at this size\.",
+        ),
+        (
+            lambda: ReplicatedAnnealing(10, n_replicas=10**9),
+            r"n_replicas: got 10{9}; allowed: an integer >= 2 and <= 1000\.",
+        ),
         (lambda: SimulatedAnnealing(10, ("hot",)), r"schedule: got 'hot'; allowed: a finite number >= 0\."),
     ],
 )

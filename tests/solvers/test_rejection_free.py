@@ -7,8 +7,8 @@ from scipy import stats
 
 from physlearn.inputs import InputError
 from physlearn.kernels.metropolis import ACCEPTED, ERRORS, PROPOSALS
-from physlearn.models import Perceptron, Replicated, Tethered
-from physlearn.models.energies import Linear
+from physlearn.models import Instance, Perceptron, Replicated, Tethered
+from physlearn.models.energies import Errors, Linear
 from physlearn.results import Status
 from physlearn.solvers import Metropolis, RejectionFree, solve
 
@@ -128,6 +128,30 @@ def test_records_are_averages_over_time():
     assert result.state.counts[1] == rows[:, ACCEPTED].sum() == result.state.flipped.sum()
 
 
+def test_autocorrelation_times_are_those_of_metropolis():
+    """In sweeps: as long as they are shorter than it, of records of any length."""
+    instance = Perceptron(0.8).sample(51, 0)
+    tau = solve(instance, Metropolis(2.5, 40_000), 1).autocorrelation_time
+    assert tau.mean > 20
+    for per_record in (1, 4):
+        found = solve(instance, RejectionFree(2.5, 40_000, per_record), 2).autocorrelation_time
+        assert abs(found.mean - tau.mean) < 4.5 * np.hypot(found.error, tau.error)
+        assert found.error < 0.3 * found.mean
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("energy", [Errors(), Linear()], ids=repr)
+def test_the_scale_of_real_patterns_is_of_no_account(energy):
+    """Also where their squares leave the range of doubles; the linear energy has their units, and at rest beta = 0."""
+    beta, results = float(isinstance(energy, Errors)), []
+    patterns = np.random.default_rng(1).normal(size=(9, 11))
+    for scale in (1.0, 2.0**530):
+        instance = Instance(patterns * scale, np.ones(9), model=Perceptron(9 / 11, patterns="gaussian"))
+        results.append(solve(instance, RejectionFree(beta, 200, energy=energy), 1))
+    np.testing.assert_array_equal(results[0].weights, results[1].weights)
+    assert results[0].mean_energy == results[1].mean_energy
+
+
 def test_the_same_walk_however_it_is_recorded():
     """What is still to be waited for at the end of a record is not drawn anew."""
     instance = Perceptron(0.6).sample(51, 1)
@@ -158,7 +182,7 @@ def test_frozen_time_passes_at_no_cost():
     ("make", "sentence"),
     [
         (lambda: RejectionFree(-1, 10), r"beta: got -1; allowed: a finite number >= 0\."),
-        (lambda: RejectionFree(1, 0), r"n_sweeps: got 0; allowed: an integer >= 1\."),
+        (lambda: RejectionFree(1, 0), r"n_sweeps: got 0; allowed: an integer >= 1 and <= 10{18}\."),
         (lambda: RejectionFree(1, 10, 0), r"sweeps_per_record: got 0; allowed: an integer >= 1\."),
         (
             lambda: RejectionFree(1, 10, burn_in=1),

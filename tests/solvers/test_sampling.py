@@ -10,9 +10,17 @@ from scipy import stats
 from physlearn.estimates import autocorrelation_time
 from physlearn.models import Committee, Instance, Replicated, Tethered
 from physlearn.models.energies import CrossEntropy, Errors, Linear
-from physlearn.solvers import Metropolis, RejectionFree, ReplicatedAnnealing, SimulatedAnnealing, solve
+from physlearn.solvers import (
+    Metropolis,
+    ParallelTempering,
+    RejectionFree,
+    ReplicatedAnnealing,
+    SimulatedAnnealing,
+    ThermodynamicIntegration,
+    solve,
+)
 from physlearn.solvers.enumeration import unpacked
-from physlearn.solvers.monte_carlo import attraction
+from physlearn.solvers.replicas import attraction
 
 FALSE_ALARM = 1e-4
 ENERGIES = [Errors(), Linear(), CrossEntropy(0.7)]
@@ -163,6 +171,62 @@ def test_two_replicas_of_a_committee(model, solver, energy):
     assert_drawn_from(cell[found[:, 0], found[:, 1]], weights, cell)
 
 
+def tempered(instance, beta, energy):
+    """The coldest configurations of a tempering, as integers, shape (n, n_replicas), some autocorrelation times apart.
+
+    The ladder does not change any more when they begin.
+    """
+    rng, powers, found = np.random.default_rng(12), 1 << np.arange(instance.N), []
+    pilot = solve(
+        instance, ParallelTempering(beta, 3000, n_replicas=3, sweeps_per_swap=1, energy=energy), rng
+    )
+    thinning = int(np.ceil(8 * pilot.autocorrelation_time.mean))
+    n = N_SAMPLES // 2
+    solver = ParallelTempering(
+        beta,
+        (n + 50) * thinning,
+        n_replicas=3,
+        sweeps_per_swap=1,
+        sweeps_per_record=thinning,
+        burn_in=50 / (n + 50),
+        energy=energy,
+    )
+    state = solver.init(instance, rng)
+    while solver.status(instance, state) is None:
+        state = solver.sweep(instance, state, rng)
+        if state.n_sweeps > state.burn_in:
+            found.append((np.atleast_2d(state.weights) > 0) @ powers)
+    return np.array(found)
+
+
+@pytest.mark.parametrize(
+    ("model", "energy", "tether"),
+    [
+        *itertools.product(["storage"], ENERGIES, [False, True]),
+        ("band, gaussian", Linear(), True),
+        ("committee", CrossEntropy(0.7), True),
+    ],
+    ids=repr,
+)
+def test_parallel_tempering(model, energy, tether):
+    """At a temperature where a swap brings what a walk alone would seldom find."""
+    instance, beta = drawn(model, 9, 7), 1.5
+    instance = tethered(instance) if tether else instance
+    found = tempered(instance, beta, energy)
+    assert_drawn_from(found[:, 0], log_weights(instance, energy, beta), np.arange(2**9))
+
+
+@pytest.mark.parametrize("kind", ["pairs", "centre"])
+@pytest.mark.parametrize("energy", ENERGIES, ids=repr)
+def test_parallel_tempering_of_two_replicas(energy, kind):
+    """In a tether: neither that nor their attraction is part of the energy that swaps are accepted by."""
+    instance = tethered(drawn("storage", 5, 4))
+    instance.model = Replicated(instance.model, 2, COUPLING, kind)
+    found = tempered(instance, 1.5, energy)
+    weights = pair_log_weights(instance, energy, 1.5, COUPLING, kind)
+    assert_drawn_from(found[:, 0] * 32 + found[:, 1], weights, np.arange(1024))
+
+
 @pytest.mark.parametrize("kind", ["pairs", "centre"])
 @pytest.mark.parametrize("energy", [Errors(), Linear()], ids=repr)
 def test_annealing_at_rest(energy, kind):
@@ -237,6 +301,27 @@ def test_averages_over_replicas(kind, n_replicas):
     w = result.state.weights.astype(int)
     pairs = [w[a] @ w[b] / N for a, b in itertools.combinations(range(n_replicas), 2)]
     assert result.trace.overlap[-1] == pytest.approx(np.mean(pairs))
+
+
+@pytest.mark.parametrize("energy", [Errors(), Linear()], ids=repr)
+def test_mean_energies_are_those_of_one_replica(energy):
+    """By every sampler, of two coupled replicas in a tether, against all pairs of configurations."""
+    instance = tethered(drawn("storage", 5, 6))
+    weights = pair_log_weights(instance, energy, BETA, COUPLING, "pairs")
+    weights = np.exp(weights - weights.max())
+    values = np.array([energy.total(instance, w) for w in unpacked(np.arange(32), 5)])
+    exact = weights.sum(axis=1) @ values / weights.sum()
+    instance.model = Replicated(instance.model, 2, COUPLING, "pairs")
+    for solver in (
+        Metropolis(BETA, 20_000, 100, energy=energy),
+        RejectionFree(BETA, 20_000, 5, energy=energy),
+        ParallelTempering(BETA, 10_000, n_replicas=2, energy=energy),
+        ThermodynamicIntegration(BETA, 10_000, 5, energy=energy),
+    ):
+        result = solve(instance, solver, 3)
+        found = result.mean_energy if isinstance(energy, Errors) else result.mean_cost
+        assert abs(found.mean - exact) < 4.5 * found.error
+        assert found.error < exact / 50
 
 
 def test_uncoupled_replicas_are_independent_walks():

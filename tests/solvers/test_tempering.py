@@ -9,6 +9,7 @@ from scipy import stats
 
 from physlearn.inputs import InputError
 from physlearn.models import Perceptron, SymmetricPerceptron
+from physlearn.models.energies import Linear
 from physlearn.results import Status
 from physlearn.solvers import ParallelTempering, expected_swap_rate, solve
 from physlearn.solvers.tempering import equal_steps, expected_separation
@@ -149,6 +150,10 @@ def test_without_a_round_trip_nothing_is_in_equilibrium():
     result = solve(Perceptron(1.0).sample(201, 1), ParallelTempering(5.0, 60, n_replicas=8), 1)
     assert result.status is Status.NOT_EQUILIBRATED
     assert (result.n_round_trips, result.round_trip_time.mean) == (0, math.inf)
+    assert result.equilibrated == 0
+    solved = solve(Perceptron(0.3).sample(101, 1), ParallelTempering(6.0, 400), 1)
+    assert (solved.status, solved.n_round_trips, solved.equilibrated) == (Status.SOLVED, 0, 0)
+    assert solve(Perceptron(1.0).sample(31, 2), ParallelTempering(1.5, 3000), 1).equilibrated == 1
 
 
 def test_it_solves_and_stops_if_asked():
@@ -167,9 +172,12 @@ def test_autocorrelation_times():
     instance = Perceptron(1.0).sample(101, 2)
     result = solve(instance, ParallelTempering(2.0, 4000, beta_min=0.01), 1)
     times = result.autocorrelation_times
-    assert times[0] == pytest.approx(0.5, abs=0.2)
-    assert times[-1] > 2
-    assert result.mean_energy.n_eff == pytest.approx(2800 / (2 * times[-1]))
+    assert times[0].mean == pytest.approx(0.5, abs=0.2)
+    assert times[-1].mean > 2
+    assert result.autocorrelation_time == times[-1]
+    assert result.mean_energy.n_eff == pytest.approx(times[-1].n_eff, rel=0.3)
+    data = result.to_dataset()
+    assert float(data["autocorrelation_time_at_beta"][-1]) == float(data["autocorrelation_time"])
 
 
 def test_resumed_with_more_sweeps():
@@ -183,6 +191,21 @@ def test_resumed_with_more_sweeps():
     assert len(second.state.kept) == 680
     with pytest.raises(InputError, match=r"^state: got walks from beta = 0\.1 to 2; allowed: walks from"):
         solve(instance, ParallelTempering(3.0, 800, n_replicas=4), 2, state=first.state)
+
+
+def test_a_state_belongs_to_its_recipe():
+    instance = Perceptron(0.8).sample(41, 0)
+    state = solve(instance, ParallelTempering(2.0, 100, n_replicas=4), 1).state
+    with pytest.raises(
+        InputError, match=r"^state: got a walk of Errors\(\) with 1 replica; allowed: .* Linear\(\)"
+    ):
+        solve(instance, ParallelTempering(2.0, 200, n_replicas=4, energy=Linear()), 2, state=state)
+    with pytest.raises(
+        InputError,
+        match=r"^state: got a ladder of 4 temperatures; allowed: ladders of this solver's n_replicas = 5\.$",
+    ):
+        solve(instance, ParallelTempering(2.0, 200, n_replicas=5), 2, state=state)
+    assert solve(instance, ParallelTempering(2.0, 200), 2, state=state).n_replicas == 4
 
 
 def test_dataset_has_the_ladder():
@@ -202,7 +225,14 @@ def test_dataset_has_the_ladder():
             lambda: ParallelTempering(1.0, 10, beta_min=1.0),
             r"beta_min: got 1\.0; allowed: inverse temperatures below beta_max = 1\.",
         ),
-        (lambda: ParallelTempering(1.0, 10, n_replicas=1), r"n_replicas: got 1; allowed: an integer >= 2\."),
+        (
+            lambda: ParallelTempering(1.0, 10, n_replicas=1),
+            r"n_replicas: got 1; allowed: an integer >= 2 and <= 1000\.",
+        ),
+        (
+            lambda: ParallelTempering(1.0, 10**13, sweeps_per_swap=10**13),
+            r"sweeps_per_swap: got 10{13}; allowed: an integer >= 1 and <= 1000000\.",
+        ),
         (
             lambda: ParallelTempering(1.0, 10, swap_rate=1),
             r"swap_rate: got 1; allowed: a finite number > 0 and < 1\.",

@@ -10,6 +10,7 @@ from scipy import integrate, stats
 from physlearn.estimates import Estimate
 from physlearn.inputs import InputError
 from physlearn.models import Instance, Perceptron, Replicated, SymmetricPerceptron, Tethered
+from physlearn.models.energies import CrossEntropy, Linear
 from physlearn.results import Status
 from physlearn.solvers import Enumeration, ThermodynamicIntegration, ThermodynamicIntegrationResult, solve
 from physlearn.solvers.enumeration import unpacked
@@ -170,6 +171,19 @@ def test_a_glass_is_refused():
     assert 0 < hot.entropy.mean < math.log(2)
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("beta", [1.0, 1e100])
+@pytest.mark.parametrize("sweeps", [1, 2, 50])
+def test_too_few_sweeps_say_nothing(beta, sweeps):
+    """In silence, at any temperature; two walks caught at different energies claim no error of their mean."""
+    instance = Tethered(Perceptron(0.8).sample(11, 1), np.ones(11), 50.0 if beta > 1 else 0.1)
+    result = solve(instance, ThermodynamicIntegration(beta, sweeps, 5), 1)
+    assert result.status is Status.NOT_EQUILIBRATED or sweeps == 50
+    for a, b, energy in zip(*result.walks, result.energies, strict=True):
+        if a.mean != b.mean or sweeps == 1:
+            assert energy.error > 0
+
+
 def test_each_walk_visits_every_node():
     """One cools, the other heats: their energies come from the temperatures they are filed under."""
     instance = Perceptron(0.8).sample(101, 1)
@@ -177,6 +191,8 @@ def test_each_walk_visits_every_node():
     np.testing.assert_array_equal(result.trace.beta, result.betas)
     assert result.n_sweeps == 9 * 400
     cooling, heating = ([energy.mean for energy in walk] for walk in result.walks)
+    times = [time.mean for time in result.autocorrelation_times]
+    assert times[0] < 2 < times[-1] == result.autocorrelation_time.mean
     for walk in (cooling, heating):
         assert walk[0] > walk[4] + 3 > walk[8] + 6
     assert cooling != heating
@@ -234,8 +250,14 @@ def test_uncoupled_replicas_have_the_entropy_of_one():
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (lambda: ThermodynamicIntegration(0.0, 10), r"beta: got 0\.0; allowed: a finite number > 0\."),
-        (lambda: ThermodynamicIntegration(1.0, 0), r"sweeps_per_node: got 0; allowed: an integer >= 1\."),
+        (
+            lambda: ThermodynamicIntegration(0.0, 10),
+            r"beta: got 0\.0; allowed: a finite number > 0 and <= 1e\+100\.",
+        ),
+        (
+            lambda: ThermodynamicIntegration(1.0, 0),
+            r"sweeps_per_node: got 0; allowed: an integer >= 1 and <= 1000000\.",
+        ),
         (lambda: ThermodynamicIntegration(1.0, 10, 6), r"n_nodes: got 6; allowed: odd numbers\."),
         (
             lambda: ThermodynamicIntegration(1.0, 10, 3),
@@ -255,3 +277,6 @@ def test_a_state_belongs_to_its_recipe():
         InputError, match=r"^state: got walks to beta = 1 over 5 nodes of 10 sweeps; allowed: "
     ):
         solve(instance, ThermodynamicIntegration(1.0, 20, 5), 1, state=state)
+    for energy in (Linear(), CrossEntropy(2.0)):
+        with pytest.raises(InputError, match=r"^state: got a walk of Errors\(\) with 1 replica; allowed: "):
+            solve(instance, ThermodynamicIntegration(1.0, 10, 5, energy=energy), 1, state=state)
