@@ -130,7 +130,8 @@ class BeliefPropagation(Solver):
     def status(self, instance: Instance, state: MessagesState) -> Status | None:
         if state.diverged:
             return Status.DIVERGED
-        if state.residual < self.tolerance:
+        # The first messages may be those of random fields, of which they tell nothing.
+        if state.residual < self.tolerance and (state.n_sweeps > 1 or self.start == 0):
             return Status.CONVERGED
         return Status.NOT_CONVERGED if state.n_sweeps >= self.n_iterations else None
 

@@ -50,7 +50,8 @@ class FocusingBP(Solver):
     .. math:: u = \mathrm{atanh}[\tanh((y - 1)\, \mathrm{atanh}(\tanh h \tanh\gamma)) \tanh\gamma]
 
     of the centre and, through it, of the others. A step of the protocol iterates until no message changes by more than
-    the tolerance in a sweep, or for `n_iterations` sweeps: either way the next step follows.
+    the tolerance in a sweep, the step's second at the earliest, or for `n_iterations` sweeps: either way the next step
+    follows.
 
     Parameters
     ----------
@@ -127,13 +128,14 @@ class FocusingBP(Solver):
 
     def sweep(self, instance: Instance, state: FocusingState, rng: np.random.Generator) -> FocusingState:
         coupling, n_replicas = self._steps[state.n_steps]
-        for _ in range(self.n_iterations):
+        for n in range(self.n_iterations):
             field = own_field(instance, advance(instance, state, self.messages, self.damping))
             state.pull = pull(field, coupling, n_replicas)
             state.field = field + state.pull
-            if state.residual < self.tolerance or state.diverged:
+            # The first sweep still starts from the pull of the step before, and says nothing about this one.
+            state.reached = n > 0 and state.residual < self.tolerance
+            if state.reached or state.diverged:
                 break
-        state.reached = state.residual < self.tolerance
         state.n_steps += 1
         state.weights = signs(state)
         state.energy = instance.model.energy(instance, state.weights)

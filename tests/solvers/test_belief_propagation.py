@@ -80,6 +80,15 @@ def test_a_single_pattern_is_exact(model, field):
             assert result.distance == pytest.approx((1 - result.tether_overlap) / 2)
 
 
+def test_random_first_fields_are_forgotten():
+    """Also strong ones that satisfy the pattern for sure, so that its first messages vanish."""
+    for seed in range(12):
+        instance = Perceptron(1 / 9).sample(9, seed)
+        result = solve(instance, BeliefPropagation(messages="exact", start=1000.0), seed)
+        assert result.status is Status.CONVERGED
+        np.testing.assert_allclose(result.magnetisations, by_enumeration(instance)[1], atol=1e-9)
+
+
 def test_a_tree_of_many_patterns_is_exact():
     """One weight with any number of patterns, each of which says nothing or the same."""
     for P in (1, 4):
