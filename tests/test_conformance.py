@@ -9,9 +9,10 @@ from catalogue import ALL_MODELS, ALL_SOLVERS, REFUSED, SUPPORTED, sized
 
 from physlearn.inputs import InputError
 from physlearn.models import Instance
+from physlearn.models.protocols import Scoping
 from physlearn.random import generator
 from physlearn.results import Result, Status
-from physlearn.solvers import solve
+from physlearn.solvers import FocusingBP, solve
 
 N = 11
 pairs = pytest.mark.parametrize(("model", "solver"), SUPPORTED, ids=[" | ".join(pair) for pair in SUPPORTED])
@@ -154,6 +155,37 @@ def test_runs_go_on_only_from_their_own_state(model, solver):
             solve(instance, solver, 1, state=state)
     same = Instance(patterns.copy(), labels.tolist(), teacher, copy.deepcopy(model))
     assert_same(solve(same, solver, 1, state=result.state), solve(instance, solver, 1, state=result.state))
+
+
+OTHER_RECIPES = [
+    ("BeliefPropagation", {"messages": "exact"}, "one of gaussian messages"),
+    ("ReinforcedBP, exact", {"messages": "gaussian"}, "one of exact messages"),
+    ("FocusingBP", {"messages": "exact"}, "one of gaussian messages"),
+    ("FocusingBP", {"protocol": Scoping(7, (0.1, 0.4, 0.8, 1.2))}, "one of another protocol"),
+    ("MaxSum", {"rate": 0.0}, "one with reinforcement"),
+    ("ReplicatedSGD", {"n_replicas": 5}, "one of 3 replicas"),
+    ("AMP", {"joint": False}, "one of joint=True"),
+]
+
+
+@pytest.mark.parametrize(("name", "changes", "sentence"), OTHER_RECIPES)
+def test_runs_go_on_only_by_their_own_recipe(name, changes, sentence):
+    """What a state holds depends on some of its solver's fields: with others it would be called what it is not."""
+    instance, solver = case("committee" if name == "AMP" else "storage, margin", name, N=21)
+    other, rng = dataclasses.replace(solver, **changes), generator(1)
+    for first, second, said in ((solver, other, sentence), (other, solver, "one ")):
+        state = first.sweep(instance, first.init(instance, rng), rng)
+        with pytest.raises(InputError, match=rf"^state: got {said}.*; allowed: states .*\.$"):
+            solve(instance, second, 1, state=state)
+
+
+def test_a_longer_protocol_goes_on_from_a_shorter_one():
+    instance, couplings = ALL_MODELS["storage, margin"].sample(21, 3), (0.1, 0.4, 0.8, 1.2)
+    longer, shorter = (FocusingBP(Scoping(5, couplings[:n]), stop=False) for n in (4, 2))
+    state = solve(instance, shorter, 1).state
+    assert_same(solve(instance, longer, 1, state=state), solve(instance, longer, 1))
+    with pytest.raises(InputError, match=r"^state: got one of another protocol; "):
+        solve(instance, shorter, 1, state=solve(instance, longer, 1).state)
 
 
 def test_a_state_belongs_to_its_measure():

@@ -14,6 +14,7 @@ from physlearn.solvers.base import Solver
 from physlearn.solvers.messages import (
     MessagesState,
     advance,
+    check_kind,
     free_entropy,
     interval,
     own_field,
@@ -128,6 +129,7 @@ class BeliefPropagation(Solver):
         return state
 
     def status(self, instance: Instance, state: MessagesState) -> Status | None:
+        check_kind(state, self.messages)
         if state.diverged:
             return Status.DIVERGED
         # The first messages may be those of random fields, of which they tell nothing.
@@ -255,6 +257,7 @@ class ReinforcedBP(Solver):
         return state
 
     def status(self, instance: Instance, state: ReinforcedState) -> Status | None:
+        check_kind(state, self.messages)
         if state.diverged:
             return Status.DIVERGED
         if instance.model.energy(instance, state.weights) == 0:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from physlearn.inputs import choice, integer, keep, member, number
+from physlearn.inputs import choice, integer, keep, member, number, reject
 from physlearn.models import Instance, Model
 from physlearn.models.protocols import Protocol, StandardReinforcement
 from physlearn.results import Status
@@ -15,6 +15,7 @@ from physlearn.solvers.belief_propagation import MESSAGES, BeliefPropagationResu
 from physlearn.solvers.messages import (
     MessagesState,
     advance,
+    check_kind,
     free_entropy,
     log_2cosh,
     own_field,
@@ -26,19 +27,26 @@ from physlearn.solvers.messages import (
 
 @dataclass
 class FocusingState(MessagesState):
-    """What the next step needs: the messages, and how many steps of the protocol are done.
+    """What the next step needs: the messages, and which steps of the protocol are done.
 
     Attributes
     ----------
+    steps : tuple of (float, float)
+        Coupling and number of replicas of each step done.
     energy : int
         Of the weights.
     reached : bool
         Whether the last step came to its tolerance.
     """
 
-    n_steps: int = 0
+    steps: tuple[tuple[float, float], ...] = ()
     energy: int = -1
     reached: bool = False
+
+    @property
+    def n_steps(self) -> int:
+        """How many they are."""
+        return len(self.steps)
 
 
 @dataclass(frozen=True)
@@ -136,12 +144,17 @@ class FocusingBP(Solver):
             state.reached = n > 0 and state.residual < self.tolerance
             if state.reached or state.diverged:
                 break
-        state.n_steps += 1
+        state.steps += ((coupling, n_replicas),)
         state.weights = signs(state)
         state.energy = instance.model.energy(instance, state.weights)
         return state
 
     def status(self, instance: Instance, state: FocusingState) -> Status | None:
+        check_kind(state, self.messages)
+        if self._steps[: state.n_steps] != state.steps:
+            raise reject(
+                "state", "one of another protocol", "states of protocols that begin as this solver's"
+            )
         if state.diverged:
             return Status.DIVERGED
         over = state.n_steps >= len(self._steps)

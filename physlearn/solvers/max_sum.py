@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from physlearn.inputs import integer, keep, number
+from physlearn.inputs import integer, keep, number, reject
 from physlearn.kernels.belief_propagation import ROWS
 from physlearn.kernels.max_sum import sweep_max_sum
 from physlearn.models import Instance, Model
@@ -136,6 +136,9 @@ class MaxSum(Solver):
         return state
 
     def status(self, instance: Instance, state: MaxSumState) -> Status | None:
+        if (self.rate == 0) != state.ties.any():
+            given, own = ("without", "with") if state.ties.any() else ("with", "without")
+            raise reject("state", f"one {given} reinforcement", f"states {own}, as this solver is")
         at_once = self.rate > 0 or instance.external is None
         settled = self.rate == 0 and self._is_settled(state)
         if (at_once or settled) and instance.model.energy(instance, state.weights) == 0:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from physlearn.inputs import choice, integer, keep, number
+from physlearn.inputs import choice, integer, keep, number, reject
 from physlearn.kernels.patterns import packed_products, sums_of_columns, sums_of_rows
 from physlearn.models import Binary, Channel, Committee, Instance, Model, Prior, Spherical
 from physlearn.models.base import normalised_overlap
@@ -224,6 +224,10 @@ class AMP(Solver):
         return state
 
     def status(self, instance: Instance, state: AMPState) -> Status | None:
+        is_joint = self._is_joint(instance.model)
+        if is_joint != (state.variance.ndim == 2):
+            given, own = (False, True) if is_joint else (True, False)
+            raise reject("state", f"one of joint={given}", f"states of this solver's joint={own}")
         if state.diverged:
             return Status.DIVERGED
         if self.reinforcement:
