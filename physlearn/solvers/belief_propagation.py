@@ -15,8 +15,9 @@ from physlearn.solvers.messages import (
     MessagesState,
     advance,
     check_kind,
+    counts_none,
+    entropy_of,
     free_entropy,
-    interval,
     own_field,
     refusal,
     seeking_refusal,
@@ -79,6 +80,10 @@ class BeliefPropagation(Solver):
 
     Notes
     -----
+    CONVERGED, or UNPHYSICAL where no configuration is counted at the fixed point: a pattern is impossible, or, without
+    a teacher, the number of solutions is below exp(-2), to which Bethe is not sure. NOT_CONVERGED or DIVERGED
+    otherwise.
+
     All patterns are updated from the same fields. Channels that are one between their bounds and zero elsewhere, and
     committees, take some 4 to 10 ns a message; any other channel, through its `log_partition`, a hundred times more.
 
@@ -134,7 +139,8 @@ class BeliefPropagation(Solver):
             return Status.DIVERGED
         # The first messages may be those of random fields, of which they tell nothing.
         if state.residual < self.tolerance and (state.n_sweeps > 1 or self.start == 0):
-            return Status.CONVERGED
+            phi = free_entropy(instance, state, self.messages)
+            return Status.UNPHYSICAL if counts_none(instance, phi, state.mean) else Status.CONVERGED
         return Status.NOT_CONVERGED if state.n_sweeps >= self.n_iterations else None
 
     def record(self, instance: Instance, state: MessagesState) -> dict[str, float]:
@@ -169,10 +175,7 @@ def moments(instance: Instance, state: MessagesState) -> dict[str, float]:
 def entropies(instance: Instance, state: MessagesState, messages: str) -> dict[str, float]:
     """Bethe free entropy and entropy, and the distance from the reference to which the instance is tethered."""
     phi, mean = free_entropy(instance, state, messages), state.mean
-    observables = {"free_entropy": phi}
-    external = instance.external if instance.external is not None else np.zeros(instance.N)
-    if interval(instance.model.channel) is not None:
-        observables["entropy"] = phi - float(external @ mean) / instance.N
+    observables = entropy_of(instance, phi, mean)
     reference = getattr(instance, "reference", None)
     if reference is not None:
         overlap = float(reference.astype(np.float64) @ mean) / instance.N

@@ -85,9 +85,10 @@ class FocusingBP(Solver):
     ``energy``, ``converged`` (1 or 0), ``residual``, ``overlap`` and, where there is a teacher, ``teacher_overlap``.
     With `local_entropy`, and a finite coupling, there are also ``distance`` (of a replica from the centre) and
     ``local_entropy``: by Bethe, (1/N) times the logarithm of the number of solutions at that distance from a centre
-    drawn as the replicated measure does (BP.15). For infinitely many replicas the centre is the signs of the fields,
-    and this is what `BeliefPropagation` finds on the instance `Tethered` to it. At infinite coupling, that of
-    `StandardReinforcement`, the distance is zero, where there is one configuration: Bethe's limit is negative (BP.21).
+    drawn as the replicated measure does (BP.15), minus infinity where a pattern is impossible. For infinitely many
+    replicas the centre is the signs of the fields, and this is what `BeliefPropagation` finds on the instance
+    `Tethered` to it. At infinite coupling, that of `StandardReinforcement`, the distance is zero, where there is one
+    configuration: Bethe's limit is negative (BP.21).
 
     References
     ----------

@@ -234,6 +234,26 @@ def free_entropy(
     return total / instance.N
 
 
+def entropy_of(instance: Instance, phi: float, mean: np.ndarray) -> dict[str, float]:
+    """The free entropy and, where P(y|h) is zero or one, the entropy phi - B.m/N."""
+    observables = {"free_entropy": phi}
+    if interval(instance.model.channel) is not None:
+        own = 0.0 if instance.external is None else float(instance.external @ mean) / instance.N
+        observables["entropy"] = phi - own
+    return observables
+
+
+def counts_none(instance: Instance, phi: float, mean: np.ndarray) -> bool:
+    """Whether a fixed point counts no configuration at all: some pattern is impossible, or ln of their number negative.
+
+    Bethe's N s is right to order one, and is taken for negative below -2. Where there is a teacher there is a
+    configuration, and a fixed point of negative entropy is metastable beside it.
+    """
+    entropy = entropy_of(instance, phi, mean).get("entropy", math.inf)
+    negative = isinstance(instance.model.prior, Binary) and instance.N * entropy < -2
+    return not math.isfinite(phi) or (instance.teacher is None and negative)
+
+
 def own_field(instance: Instance, total: np.ndarray) -> np.ndarray:
     """The sums of the messages, with the instance's external field."""
     return total if instance.external is None else total + instance.external
