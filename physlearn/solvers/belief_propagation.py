@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from physlearn.inputs import choice, integer, keep, number
-from physlearn.models import Instance, Model
+from physlearn.models import Instance, Model, Tethered
 from physlearn.models.base import normalised_overlap
 from physlearn.results import Result, Status
 from physlearn.solvers.base import Solver
@@ -89,10 +89,10 @@ class BeliefPropagation(Solver):
 
     The trace holds ``residual``, ``overlap`` (q, the mean of m^2) and, where there is a teacher, ``teacher_overlap``
     (of the means). Observables are the first two, ``free_entropy`` (Bethe's phi per weight, the external field
-    included; minus infinity where a pattern cannot be satisfied), and ``entropy`` (phi - B.m/N) where P(y|h) is zero or
-    one. Where the instance is `Tethered` there are ``tether_overlap`` (S, of the means with the reference) and
-    ``distance`` ((1 - S)/2): the entropy is then the local entropy at that distance. The result's `magnetisations` are
-    the means.
+    included; minus infinity where a pattern cannot be satisfied), and ``entropy`` (phi - B.m/N) where P(y|h) is zero
+    or one. Where the instance is `Tethered` there are ``tether_overlap`` (S, of the means with the reference) and
+    ``distance`` ((1 - S)/2, if that is of -1 and +1): the entropy is then the local entropy at that distance. The
+    result's `magnetisations` are the means.
 
     References
     ----------
@@ -176,10 +176,8 @@ def entropies(instance: Instance, state: MessagesState, messages: str) -> dict[s
     """Bethe free entropy and entropy, and the distance from the reference to which the instance is tethered."""
     phi, mean = free_entropy(instance, state, messages), state.mean
     observables = entropy_of(instance, phi, mean)
-    reference = getattr(instance, "reference", None)
-    if reference is not None:
-        overlap = float(reference.astype(np.float64) @ mean) / instance.N
-        observables |= {"tether_overlap": overlap, "distance": (1 - overlap) / 2}
+    if isinstance(instance, Tethered):
+        observables |= instance.observables(mean)
     return observables
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from physlearn.inputs import choice, integer, keep, number, reject
 from physlearn.kernels.patterns import packed_products, sums_of_columns, sums_of_rows
-from physlearn.models import Binary, Channel, Committee, Instance, Model, Prior, Spherical
+from physlearn.models import Binary, Channel, Committee, Instance, Model, Prior, Spherical, Tethered
 from physlearn.models.base import normalised_overlap
 from physlearn.results import Status
 from physlearn.solvers import shared_inputs
@@ -122,7 +122,7 @@ class AMP(Solver):
     meaningful at a fixed point), for hard constraints ``entropy`` (of the solutions: phi without an external field's
     own part; zero where a binary teacher is perfectly recovered) and, where there is a teacher,
     ``generalization_error_bayes`` (of the means) and ``generalization_error_amp`` (of the weights deployed), but for
-    committees. Where the instance is `Tethered` there are ``tether_overlap`` and ``distance``.
+    committees. Where the instance is `Tethered` there are ``tether_overlap`` and ``distance`` (see there).
 
     References
     ----------
@@ -264,10 +264,8 @@ class AMP(Solver):
             for name, vector in (("bayes", state.mean), ("amp", self.weights(instance, state))):
                 error = instance.model.generalization_error(normalised_overlap(vector, instance.teacher))
                 observables[f"generalization_error_{name}"] = error
-        reference = getattr(instance, "reference", None)
-        if reference is not None:
-            overlap = float(reference.astype(np.float64) @ state.mean) / instance.N
-            observables |= {"tether_overlap": overlap, "distance": (1 - overlap) / 2}
+        if isinstance(instance, Tethered):
+            observables |= instance.observables(state.mean)
         return observables
 
 

@@ -176,3 +176,17 @@ def test_entropies_and_what_counts_no_solution():
     assert solve(out_of_reach, AMP(), 1).status is Status.UNPHYSICAL
     noisy = solve(ALL_MODELS["probit, teacher"].sample(101, 1), AMP(damping=0.3), 1)
     assert "entropy" not in noisy.observables
+
+
+def test_the_strongest_tether_is_no_overflow_and_distances_are_of_signs():
+    """At the largest field the weights are the reference, here no solution; other references have an overlap only."""
+    instance, signs = Perceptron(0.3).sample(15, 1), np.random.default_rng(1).choice([-1, 1], size=15)
+    for solver in (AMP(damping=0.3), BeliefPropagation(damping=0.3), BeliefPropagation(messages="exact")):
+        result = solve(Tethered(instance, signs, 1e6), solver, 1)
+        assert not any(np.isnan(value) for value in result.observables.values())
+        assert result.distance == pytest.approx(0, abs=solver.tolerance)
+        np.testing.assert_array_equal(result.weights, signs)
+        assert (result.energy > 0, result.status) == (True, Status.UNPHYSICAL)
+        soft = solve(Tethered(instance, 0.5 * signs, 0.4), solver, 1)
+        assert 0 < soft.tether_overlap < 0.5
+        assert "distance" not in soft.observables
