@@ -74,8 +74,10 @@ def integer(field: str, value: Any, *, at_least: int | None = None, at_most: int
 
 
 def choice(field: str, value: Any, options: Iterable[Any]) -> Any:
-    """`value` if it is one of `options`, or an `InputError`."""
+    """`value`, as Python's own if it is NumPy's, if it is one of `options`, or an `InputError`."""
     options = tuple(options)
+    if isinstance(value, np.generic):
+        value = value.item()
     if not any(type(value) is type(option) and value == option for option in options):
         raise reject(field, value, "one of " + ", ".join(repr(option) for option in options))
     return value

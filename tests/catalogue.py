@@ -14,6 +14,7 @@ from physlearn.models import (
     Spherical,
     SymmetricPerceptron,
     Teacher,
+    Tethered,
     Window,
 )
 from physlearn.models.energies import CrossEntropy, Linear
@@ -202,6 +203,27 @@ ALL_SOLVERS = {
 }
 
 
+# Instances of these models, each drawn towards a reference by this field.
+TETHERED = {
+    "storage, tethered": ("storage", 0.4),
+    "committee, gaussian, tethered": ("committee, gaussian", -0.2),
+    "replicated, tethered": ("replicated", 0.3),
+}
+
+
+def model_of(name):
+    """The model of an entry, tethered or not."""
+    return ALL_MODELS[TETHERED[name][0] if name in TETHERED else name]
+
+
+def tethered(name, instance, scale=1.0):
+    """The instance, in the field of the entry's tether if it has one, times `scale`."""
+    if name not in TETHERED:
+        return instance
+    reference = np.where(np.arange(instance.N) % 3 == 1, 1, -1)
+    return Tethered(instance, reference, scale * TETHERED[name][1])
+
+
 def sized(model, N):
     """A number of weights near N that the model takes."""
     return N if model.n_hidden == 1 else model.n_hidden * (N // model.n_hidden | 1)
@@ -209,8 +231,9 @@ def sized(model, N):
 
 SUPPORTED = [
     (model, solver)
-    for model in ALL_MODELS
+    for model in (*ALL_MODELS, *TETHERED)
     for solver in ALL_SOLVERS
-    if ALL_SOLVERS[solver].supports(ALL_MODELS[model]) is None
+    if ALL_SOLVERS[solver].supports(model_of(model)) is None
+    and (model not in TETHERED or ALL_SOLVERS[solver].takes_external)
 ]
 REFUSED = [(m, s) for m in ALL_MODELS for s in ALL_SOLVERS if (m, s) not in SUPPORTED]

@@ -5,21 +5,26 @@ import dataclasses
 
 import numpy as np
 import pytest
-from catalogue import ALL_MODELS, ALL_SOLVERS, REFUSED, SUPPORTED, sized
+from catalogue import ALL_MODELS, ALL_SOLVERS, REFUSED, SUPPORTED, TETHERED, model_of, sized, tethered
 
 from physlearn.inputs import InputError
 from physlearn.models import Instance
+from physlearn.models.protocols import Scoping
 from physlearn.random import generator
 from physlearn.results import Result, Status
-from physlearn.solvers import solve
+from physlearn.solvers import FocusingBP, solve
 
 N = 11
 pairs = pytest.mark.parametrize(("model", "solver"), SUPPORTED, ids=[" | ".join(pair) for pair in SUPPORTED])
 
 
 def case(model, solver, N=N):
-    model = ALL_MODELS[model]
-    return model.sample(sized(model, N), 3), ALL_SOLVERS[solver]
+    return drawn(model, N, 3), ALL_SOLVERS[solver]
+
+
+def drawn(name, N, seed):
+    model = model_of(name)
+    return tethered(name, model.sample(sized(model, N), seed))
 
 
 def assert_consistent(instance, result):
@@ -116,11 +121,11 @@ def test_resumed_run_is_the_uninterrupted_one(model, solver):
 @pytest.mark.parametrize("shape", [(1, 1), (1, 3), (0, 3), (4, 1), (70, 5)])
 def test_small_and_lopsided_instances(model, solver, shape):
     """A single weight, a single pattern, no pattern at all, far more patterns than can be satisfied."""
-    model, solver = ALL_MODELS[model], ALL_SOLVERS[solver]
+    name, model, solver = model, model_of(model), ALL_SOLVERS[solver]
     rng = np.random.default_rng(0)
     shape = (shape[0], model.n_inputs(model.n_hidden * shape[1]))
     patterns = rng.choice([-1, 1], size=shape) if model.patterns == "binary" else rng.standard_normal(shape)
-    instance = Instance(patterns, rng.choice([-1, 1], size=shape[0]), model=model)
+    instance = tethered(name, Instance(patterns, rng.choice([-1, 1], size=shape[0]), model=model))
     result = solve(instance, solver, 1)
     assert_consistent(instance, result)
     assert shape[0] > 0 or result.observables.get("energy", 0) == 0
@@ -130,7 +135,7 @@ def test_small_and_lopsided_instances(model, solver, shape):
 @pairs
 def test_runs_go_on_only_from_their_own_state(model, solver):
     """A state of another solver, of other data or of another size is refused, and so is anything else."""
-    instance, solver = case(model, solver)
+    name, (instance, solver) = model, case(model, solver)
     model, patterns, labels, teacher = instance.model, instance.patterns, instance.labels, instance.teacher
     result = solve(instance, solver, 1)
     changed = patterns.copy()
@@ -142,18 +147,57 @@ def test_runs_go_on_only_from_their_own_state(model, solver):
         Instance(changed, labels, teacher, model),
         Instance(patterns[:-1], labels[:-1], teacher, model),
     ]
+    others = [tethered(name, other) for other in others]
+    if name in TETHERED:
+        own = Instance(patterns, labels, teacher, model)
+        others += [own, tethered(name, own, scale=2.0)]
     for other in others:
         with pytest.raises(
             InputError, match=r"^state: got an? \w+ of another instance or model; allowed: .*\.$"
         ):
             solve(other, solver, 1, state=result.state)
-    strangers = [other for other in ALL_SOLVERS.values() if type(other) is not type(solver)]
+    strangers = [
+        other
+        for other in ALL_SOLVERS.values()
+        if type(other) is not type(solver) and (name not in TETHERED or other.takes_external)
+    ]
     states = [solve(instance, other, 1).state for other in strangers if other.supports(model) is None]
     for state in (*states, result, "x", 3):
         with pytest.raises(InputError, match=r"^state: got an object of type \w+; allowed: .*\.$"):
             solve(instance, solver, 1, state=state)
-    same = Instance(patterns.copy(), labels.tolist(), teacher, copy.deepcopy(model))
+    same = tethered(name, Instance(patterns.copy(), labels.tolist(), teacher, copy.deepcopy(model)))
     assert_same(solve(same, solver, 1, state=result.state), solve(instance, solver, 1, state=result.state))
+
+
+OTHER_RECIPES = [
+    ("BeliefPropagation", {"messages": "exact"}, "one of gaussian messages"),
+    ("ReinforcedBP, exact", {"messages": "gaussian"}, "one of exact messages"),
+    ("FocusingBP", {"messages": "exact"}, "one of gaussian messages"),
+    ("FocusingBP", {"protocol": Scoping(7, (0.1, 0.4, 0.8, 1.2))}, "one of another protocol"),
+    ("MaxSum", {"rate": 0.0}, "one with reinforcement"),
+    ("ReplicatedSGD", {"n_replicas": 5}, "one of 3 replicas"),
+    ("AMP", {"joint": False}, "one of joint=True"),
+]
+
+
+@pytest.mark.parametrize(("name", "changes", "sentence"), OTHER_RECIPES)
+def test_runs_go_on_only_by_their_own_recipe(name, changes, sentence):
+    """What a state holds depends on some of its solver's fields: with others it would be called what it is not."""
+    instance, solver = case("committee" if name == "AMP" else "storage, margin", name, N=21)
+    other, rng = dataclasses.replace(solver, **changes), generator(1)
+    for first, second, said in ((solver, other, sentence), (other, solver, "one ")):
+        state = first.sweep(instance, first.init(instance, rng), rng)
+        with pytest.raises(InputError, match=rf"^state: got {said}.*; allowed: states .*\.$"):
+            solve(instance, second, 1, state=state)
+
+
+def test_a_longer_protocol_goes_on_from_a_shorter_one():
+    instance, couplings = ALL_MODELS["storage, margin"].sample(21, 3), (0.1, 0.4, 0.8, 1.2)
+    longer, shorter = (FocusingBP(Scoping(5, couplings[:n]), stop=False) for n in (4, 2))
+    state = solve(instance, shorter, 1).state
+    assert_same(solve(instance, longer, 1, state=state), solve(instance, longer, 1))
+    with pytest.raises(InputError, match=r"^state: got one of another protocol; "):
+        solve(instance, shorter, 1, state=solve(instance, longer, 1).state)
 
 
 def test_a_state_belongs_to_its_measure():
@@ -221,3 +265,12 @@ def test_bad_instances_are_refused_in_a_sentence(patterns, labels, sentence):
 def test_solve_names_what_is_of_the_wrong_kind(arguments, field):
     with pytest.raises(InputError, match=rf"^{field}: got .*; allowed: .*\.$"):
         solve(*arguments)
+
+
+@pytest.mark.parametrize("name", [name for name, solver in ALL_SOLVERS.items() if not solver.takes_external])
+def test_tethers_that_a_solver_does_not_take_are_refused(name):
+    instance, solver = case("storage, tethered", name)
+    with pytest.raises(
+        InputError, match=rf"^solver: {type(solver).__name__} takes no instance that is tethered"
+    ):
+        solve(instance, solver, 1)

@@ -69,6 +69,9 @@ def test_integers_are_integers():
 
 def test_choices_and_members():
     assert choice("c", "a", ("a", "b")) == "a"
+    for value, own in ((np.str_("a"), "a"), (np.True_, True), (np.int64(3), 3)):
+        kept = choice("c", value, ("a", True, 3))
+        assert (kept, type(kept)) == (own, type(own))
     assert member("m", 1, int, "integers") == 1
     for value in ("c", 1, None, True):
         with pytest.raises(InputError, match=r"^c: got .*; allowed: one of 'a', 0\.$"):

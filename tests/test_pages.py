@@ -10,6 +10,7 @@ import pytest
 
 import physlearn
 from physlearn.cli import main
+from physlearn.models.schedules import linear
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(str(path.relative_to(ROOT)) for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -110,6 +111,26 @@ def test_the_page_on_clusters_shows_what_the_command_prints(capsys, monkeypatch)
         assert capsys.readouterr().out == script
         checked = subprocess.run(["bash", "-n"], input=script, capture_output=True, text=True, check=False)
         assert (checked.returncode, checked.stderr) == (0, "")
+
+
+def test_the_recipes_of_the_page_on_solvers_solve():
+    """Those of its first table, at a load of their row, on one of three instances of some hundred weights."""
+    names = vars(physlearn) | vars(physlearn.solvers) | vars(physlearn.models) | {"linear": linear}
+    loads = {"to 0.65": 0.6, "0.65 to 0.72": 0.68, "0.72 to 0.76": 0.74, "above": 0.8}
+    text = (ROOT / "docs" / "choosing-a-solver.md").read_text(encoding="utf-8")
+    _, _, *rows = [line for line in text.partition("\n\nSolved of")[0].splitlines() if line.startswith("|")]
+    tried = []
+    for row, (title, alpha) in zip(rows, loads.items(), strict=True):
+        assert row.startswith(f"| {title}")
+        for recipe in re.findall(r"`(\w+\([^`]*\))`", row):
+            solver, N = eval(recipe, names), 21 if recipe.startswith("Enumeration") else 501
+            tried.append(recipe.partition("(")[0])
+            model = physlearn.Perceptron(alpha)
+            # That there is no solution is an answer, too, if all configurations were tried.
+            answers = physlearn.Status.SOLVED, physlearn.Status.UNSATISFIABLE
+            found = (physlearn.solve(model.sample(N, seed), solver, seed) for seed in range(3))
+            assert any(result.status in answers for result in found), recipe
+    assert tried == ["SBPI", "AMP", "ReinforcedBP", "FocusingBP", "SBPI", "FocusingBP", "Enumeration"]
 
 
 def test_the_page_on_solvers_says_what_they_support():

@@ -153,7 +153,9 @@ class Model:
             )
         member("prior", self.prior, Prior, "a Prior such as Binary() or Spherical()")
         member("rule", self.rule, (Storage, Teacher), "Storage() or Teacher()")
-        choice("patterns", self.patterns, ("binary", "gaussian"))
+        kind = choice("patterns", self.patterns, ("binary", "gaussian"))
+        if kind is not self.patterns:  # which some models have as a property
+            keep(self, patterns=kind)
         member("channel", self.channel, Channel, "a Channel such as Threshold(margin)")
         if not set(self.channel.labels) <= {-1, 1}:
             raise reject(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from physlearn.inputs import keep, member, number, reject
-from physlearn.models.base import Instance
+from physlearn.models.base import Instance, checked_vector
 from physlearn.models.channels import Majority
 
 
@@ -68,7 +68,8 @@ class Linear(Energy):
     def of_patterns(self, instance: Instance, w: np.ndarray) -> np.ndarray:
         model = instance.model
         if isinstance(model.channel, Majority):
-            fields = instance.labels[:, None] * model.fields(instance.patterns, np.asarray(w))
+            w = checked_vector("w", w, instance.N)
+            fields = instance.labels[:, None] * model.fields(instance.patterns, w)
             best = -np.sort(-fields, axis=1)[:, : (model.n_hidden + 1) // 2]
             return np.maximum(-best, 0).sum(axis=1)
         lower, upper = model.channel.bounds

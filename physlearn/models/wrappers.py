@@ -8,6 +8,10 @@ import numpy as np
 from physlearn.inputs import choice, integer, keep, member, number, reject
 from physlearn.models.base import Instance, Model, checked_vector
 from physlearn.models.channels import Channel
+from physlearn.models.priors import Binary
+
+# The largest external field of a weight, far beyond that at which it is certain.
+_STRONGEST = 1e6
 
 
 class Tethered(Instance):
@@ -15,13 +19,16 @@ class Tethered(Instance):
 
     The energy stays the number of violated patterns: the tether is no part of it.
 
+    Solvers report of their means m the overlap S = w'.m/N, ``tether_overlap``, and of a reference of -1 and +1 the
+    ``distance`` (1 - S)/2.
+
     Parameters
     ----------
     instance : Instance
     reference : array_like, shape (N,)
         The configuration w', such as the teacher or a solution.
     field : float
-        Strength and sign; zero gives back the instance's own measure.
+        Strength and sign; zero gives back the instance's own measure. The field on no weight may exceed 1e6.
 
     Attributes
     ----------
@@ -34,8 +41,24 @@ class Tethered(Instance):
         super().__init__(instance.patterns, instance.labels, instance.teacher, instance.model)
         self.reference = checked_vector("reference", reference, self.N)
         self.field = number("field", field)
-        external = self.field * self.reference.astype(np.float64)
+        with np.errstate(over="ignore"):
+            external = self.field * self.reference.astype(np.float64)
         self.external = external if instance.external is None else instance.external + external
+        largest = float(np.abs(self.external).max())
+        if largest > _STRONGEST:
+            raise reject(
+                "field",
+                f"{self.field:g}, a field of {largest:g} on a weight",
+                f"fields of at most {_STRONGEST:g}",
+            )
+
+    def observables(self, mean: np.ndarray) -> dict[str, float]:
+        """Overlap of means with the reference, and, where that is of -1 and +1, the mean Hamming distance over N."""
+        overlap = float(self.reference.astype(np.float64) @ mean) / self.N
+        observables = {"tether_overlap": overlap}
+        if (np.abs(self.reference) == 1).all():
+            observables["distance"] = (1 - overlap) / 2
+        return observables
 
 
 @dataclass(frozen=True)
@@ -77,6 +100,8 @@ class Replicated(Model):
         member("model", self.model, Model, "a Model such as Perceptron(alpha=0.5)")
         if isinstance(self.model, Replicated):
             raise reject("model", "Replicated", "a model without replicas")
+        if not isinstance(self.model.prior, Binary):
+            raise reject("model", f"one with the prior {self.model.prior!r}", "models of binary weights")
         keep(
             self,
             alpha=self.model.alpha,
@@ -133,6 +158,8 @@ class Replicated(Model):
     def energy(self, instance: Instance, w: Any) -> int:
         w = np.asarray(w)
         if w.ndim == 2:
+            if len(w) != self.n_replicas:
+                raise reject("w", f"shape {w.shape}", f"one replica, or {self.n_replicas} of them")
             return sum(self.model.energy(instance, replica) for replica in w)
         return self.model.energy(instance, w)
 

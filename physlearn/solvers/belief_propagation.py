@@ -7,15 +7,17 @@ from typing import Any
 import numpy as np
 
 from physlearn.inputs import choice, integer, keep, number
-from physlearn.models import Instance, Model
+from physlearn.models import Instance, Model, Tethered
 from physlearn.models.base import normalised_overlap
 from physlearn.results import Result, Status
 from physlearn.solvers.base import Solver
 from physlearn.solvers.messages import (
     MessagesState,
     advance,
+    check_kind,
+    counts_none,
+    entropy_of,
     free_entropy,
-    interval,
     own_field,
     refusal,
     seeking_refusal,
@@ -78,15 +80,19 @@ class BeliefPropagation(Solver):
 
     Notes
     -----
+    CONVERGED, or UNPHYSICAL where no configuration is counted at the fixed point: a pattern is impossible, or, without
+    a teacher, the number of solutions is below exp(-2), to which Bethe is not sure. NOT_CONVERGED or DIVERGED
+    otherwise.
+
     All patterns are updated from the same fields. Channels that are one between their bounds and zero elsewhere, and
     committees, take some 4 to 10 ns a message; any other channel, through its `log_partition`, a hundred times more.
 
     The trace holds ``residual``, ``overlap`` (q, the mean of m^2) and, where there is a teacher, ``teacher_overlap``
     (of the means). Observables are the first two, ``free_entropy`` (Bethe's phi per weight, the external field
-    included; minus infinity where a pattern cannot be satisfied), and ``entropy`` (phi - B.m/N) where P(y|h) is zero or
-    one. Where the instance is `Tethered` there are ``tether_overlap`` (S, of the means with the reference) and
-    ``distance`` ((1 - S)/2): the entropy is then the local entropy at that distance. The result's `magnetisations` are
-    the means.
+    included; minus infinity where a pattern cannot be satisfied), and ``entropy`` (phi - B.m/N) where P(y|h) is zero
+    or one. Where the instance is `Tethered` there are ``tether_overlap`` (S, of the means with the reference) and
+    ``distance`` ((1 - S)/2, if that is of -1 and +1): the entropy is then the local entropy at that distance. The
+    result's `magnetisations` are the means.
 
     References
     ----------
@@ -128,10 +134,13 @@ class BeliefPropagation(Solver):
         return state
 
     def status(self, instance: Instance, state: MessagesState) -> Status | None:
+        check_kind(state, self.messages)
         if state.diverged:
             return Status.DIVERGED
-        if state.residual < self.tolerance:
-            return Status.CONVERGED
+        # The first messages may be those of random fields, of which they tell nothing.
+        if state.residual < self.tolerance and (state.n_sweeps > 1 or self.start == 0):
+            phi = free_entropy(instance, state, self.messages)
+            return Status.UNPHYSICAL if counts_none(instance, phi, state.mean) else Status.CONVERGED
         return Status.NOT_CONVERGED if state.n_sweeps >= self.n_iterations else None
 
     def record(self, instance: Instance, state: MessagesState) -> dict[str, float]:
@@ -166,14 +175,9 @@ def moments(instance: Instance, state: MessagesState) -> dict[str, float]:
 def entropies(instance: Instance, state: MessagesState, messages: str) -> dict[str, float]:
     """Bethe free entropy and entropy, and the distance from the reference to which the instance is tethered."""
     phi, mean = free_entropy(instance, state, messages), state.mean
-    observables = {"free_entropy": phi}
-    external = instance.external if instance.external is not None else np.zeros(instance.N)
-    if interval(instance.model.channel) is not None:
-        observables["entropy"] = phi - float(external @ mean) / instance.N
-    reference = getattr(instance, "reference", None)
-    if reference is not None:
-        overlap = float(reference.astype(np.float64) @ mean) / instance.N
-        observables |= {"tether_overlap": overlap, "distance": (1 - overlap) / 2}
+    observables = entropy_of(instance, phi, mean)
+    if isinstance(instance, Tethered):
+        observables |= instance.observables(mean)
     return observables
 
 
@@ -254,6 +258,7 @@ class ReinforcedBP(Solver):
         return state
 
     def status(self, instance: Instance, state: ReinforcedState) -> Status | None:
+        check_kind(state, self.messages)
         if state.diverged:
             return Status.DIVERGED
         if instance.model.energy(instance, state.weights) == 0:

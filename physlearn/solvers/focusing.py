@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from physlearn.inputs import choice, integer, keep, member, number
+from physlearn.inputs import choice, integer, keep, member, number, reject
 from physlearn.models import Instance, Model
 from physlearn.models.protocols import Protocol, StandardReinforcement
 from physlearn.results import Status
@@ -15,6 +15,7 @@ from physlearn.solvers.belief_propagation import MESSAGES, BeliefPropagationResu
 from physlearn.solvers.messages import (
     MessagesState,
     advance,
+    check_kind,
     free_entropy,
     log_2cosh,
     own_field,
@@ -26,19 +27,26 @@ from physlearn.solvers.messages import (
 
 @dataclass
 class FocusingState(MessagesState):
-    """What the next step needs: the messages, and how many steps of the protocol are done.
+    """What the next step needs: the messages, and which steps of the protocol are done.
 
     Attributes
     ----------
+    steps : tuple of (float, float)
+        Coupling and number of replicas of each step done.
     energy : int
         Of the weights.
     reached : bool
         Whether the last step came to its tolerance.
     """
 
-    n_steps: int = 0
+    steps: tuple[tuple[float, float], ...] = ()
     energy: int = -1
     reached: bool = False
+
+    @property
+    def n_steps(self) -> int:
+        """How many they are."""
+        return len(self.steps)
 
 
 @dataclass(frozen=True)
@@ -50,7 +58,8 @@ class FocusingBP(Solver):
     .. math:: u = \mathrm{atanh}[\tanh((y - 1)\, \mathrm{atanh}(\tanh h \tanh\gamma)) \tanh\gamma]
 
     of the centre and, through it, of the others. A step of the protocol iterates until no message changes by more than
-    the tolerance in a sweep, or for `n_iterations` sweeps: either way the next step follows.
+    the tolerance in a sweep, the step's second at the earliest, or for `n_iterations` sweeps: either way the next step
+    follows.
 
     Parameters
     ----------
@@ -76,9 +85,10 @@ class FocusingBP(Solver):
     ``energy``, ``converged`` (1 or 0), ``residual``, ``overlap`` and, where there is a teacher, ``teacher_overlap``.
     With `local_entropy`, and a finite coupling, there are also ``distance`` (of a replica from the centre) and
     ``local_entropy``: by Bethe, (1/N) times the logarithm of the number of solutions at that distance from a centre
-    drawn as the replicated measure does (BP.15). For infinitely many replicas the centre is the signs of the fields,
-    and this is what `BeliefPropagation` finds on the instance `Tethered` to it. At infinite coupling, that of
-    `StandardReinforcement`, the distance is zero, where there is one configuration: Bethe's limit is negative (BP.21).
+    drawn as the replicated measure does (BP.15), minus infinity where a pattern is impossible. For infinitely many
+    replicas the centre is the signs of the fields, and this is what `BeliefPropagation` finds on the instance
+    `Tethered` to it. At infinite coupling, that of `StandardReinforcement`, the distance is zero, where there is one
+    configuration: Bethe's limit is negative (BP.21).
 
     References
     ----------
@@ -127,19 +137,25 @@ class FocusingBP(Solver):
 
     def sweep(self, instance: Instance, state: FocusingState, rng: np.random.Generator) -> FocusingState:
         coupling, n_replicas = self._steps[state.n_steps]
-        for _ in range(self.n_iterations):
+        for n in range(self.n_iterations):
             field = own_field(instance, advance(instance, state, self.messages, self.damping))
             state.pull = pull(field, coupling, n_replicas)
             state.field = field + state.pull
-            if state.residual < self.tolerance or state.diverged:
+            # The first sweep still starts from the pull of the step before, and says nothing about this one.
+            state.reached = n > 0 and state.residual < self.tolerance
+            if state.reached or state.diverged:
                 break
-        state.reached = state.residual < self.tolerance
-        state.n_steps += 1
+        state.steps += ((coupling, n_replicas),)
         state.weights = signs(state)
         state.energy = instance.model.energy(instance, state.weights)
         return state
 
     def status(self, instance: Instance, state: FocusingState) -> Status | None:
+        check_kind(state, self.messages)
+        if self._steps[: state.n_steps] != state.steps:
+            raise reject(
+                "state", "one of another protocol", "states of protocols that begin as this solver's"
+            )
         if state.diverged:
             return Status.DIVERGED
         over = state.n_steps >= len(self._steps)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from physlearn.inputs import choice, integer, keep, number
+from physlearn.inputs import choice, integer, keep, number, reject
 from physlearn.kernels.gradient import CENTRE, FROM_CENTRE, LOWEST, SWEEPS, descend
 from physlearn.kernels.hidden import packed_rows, signs
 from physlearn.models import Binary, Instance, Model
@@ -223,6 +223,10 @@ class ReplicatedSGD(Solver):
 
     def status(self, instance: Instance, state: ReplicaState) -> Status | None:
         """SOLVED as soon as the centre or a replica violates no pattern, COMPLETED after the last sweep."""
+        if len(state.hidden) != self.n_replicas:
+            raise reject(
+                "state", f"one of {len(state.hidden)} replicas", f"states of this solver's {self.n_replicas}"
+            )
         if state.counts[LOWEST] == 0:
             return Status.SOLVED
         return None if state.n_sweeps < self.n_sweeps else Status.COMPLETED

@@ -1,11 +1,11 @@
 """Max-sum: belief propagation at zero temperature."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from physlearn.inputs import integer, keep, number
+from physlearn.inputs import integer, keep, number, reject
 from physlearn.kernels.belief_propagation import ROWS
 from physlearn.kernels.max_sum import sweep_max_sum
 from physlearn.models import Instance, Model
@@ -16,11 +16,21 @@ from physlearn.solvers.messages import MessagesState, interval, own_field, refus
 
 # Below this number of messages a thread costs more than it saves.
 _WORTH_A_THREAD = 10_000
+# The fields that break ties, in units of the smallest external field.
+_TIE = 1e-5
 
 
 @dataclass
 class MaxSumState(MessagesState):
-    """What the next sweep of `MaxSum` needs: messages and fields in units of the temperature."""
+    """What the next sweep of `MaxSum` needs: messages and fields in units of the temperature.
+
+    Attributes
+    ----------
+    ties : ndarray, shape (N,)
+        Faint fields, no two alike, that without reinforcement choose among equally good configurations.
+    """
+
+    ties: np.ndarray = field(kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -34,8 +44,10 @@ class MaxSum(Solver):
 
     with E the number of violated constraints and rho_t = 1 - (1 - rho)^t. Where solutions abound all of them are best,
     and only the reinforcement, from random first fields, draws the fields towards one. An external field B, such as
-    a tether's, is counted in units of the energy: sought is the maximum of -E(w) + B.w. The signs of h are that
-    configuration, if there is only one, where the graph of weights and patterns is a tree, such as a single pattern.
+    a tether's, is counted in units of the energy: sought is the maximum of -E(w) + B.w. Without reinforcement, the
+    signs of h are such a configuration where the graph of weights and patterns is a tree, such as a single pattern.
+    Where many are as good, as in a tether to a reference of -1 and +1, each sign for itself would be a wrong answer:
+    fields of up to 1e-5 of the smallest B_i (or of 1, without any), in random order, choose one for the whole run.
 
     Parameters
     ----------
@@ -44,7 +56,8 @@ class MaxSum(Solver):
     n_iterations : int
         Number of sweeps at most.
     tolerance : float
-        Without reinforcement, the largest change of a message in a sweep at which the iteration has converged.
+        Without reinforcement, the largest change of a message in a sweep at which the iteration has converged; less
+        where the ties ask for it.
     damping : float
         Fraction of the old messages that is kept.
     start : float
@@ -53,8 +66,9 @@ class MaxSum(Solver):
     Notes
     -----
     SOLVED as soon as the signs of the fields violate no constraint, in an external field without reinforcement only
-    at a fixed point; CONVERGED, without reinforcement, at a fixed point whose signs do; else COMPLETED. A sweep sorts
-    each pattern's fields, O(P N ln N). The trace holds ``energy`` and ``residual``.
+    at a fixed point; CONVERGED, without reinforcement, at a fixed point whose signs do. Where the sweeps ran out it is
+    COMPLETED, and without reinforcement NOT_CONVERGED. A sweep sorts each pattern's fields, O(P N ln N). The trace
+    holds ``energy`` and ``residual``.
 
     Patterns are of -1 and +1, so that every flip moves a sum by two and the cheapest are the smallest fields. With
     real patterns flips move it by as much as the pattern's entries say, and the cheapest set of them that meets a
@@ -95,7 +109,9 @@ class MaxSum(Solver):
         return None
 
     def init(self, instance: Instance, rng: np.random.Generator) -> MaxSumState:
-        return MaxSumState(**start(instance, self.start, rng))
+        state = start(instance, self.start, rng)
+        ties = np.zeros(instance.N) if self.rate else _ties(instance, rng)
+        return MaxSumState(**(state | {"field": state["field"] + ties}), ties=ties)
 
     def sweep(self, instance: Instance, state: MaxSumState, rng: np.random.Generator) -> MaxSumState:
         n_blocks = -(-instance.P // ROWS)
@@ -114,22 +130,44 @@ class MaxSum(Solver):
         strength = -math.expm1(state.n_sweeps * math.log1p(-self.rate))
         state.residual = float(changes.max(initial=0.0))
         state.pull = strength * state.field
-        state.field = np.clip(own_field(instance, totals.sum(axis=0)) + state.pull, -1e6, 1e6)
+        state.field = np.clip(own_field(instance, totals.sum(axis=0)) + state.ties + state.pull, -1e6, 1e6)
         state.weights = signs(state)
         state.n_sweeps += 1
         return state
 
     def status(self, instance: Instance, state: MaxSumState) -> Status | None:
-        settled = self.rate == 0 and state.residual < self.tolerance
+        if (self.rate == 0) != state.ties.any():
+            given, own = ("without", "with") if state.ties.any() else ("with", "without")
+            raise reject("state", f"one {given} reinforcement", f"states {own}, as this solver is")
         at_once = self.rate > 0 or instance.external is None
+        settled = self.rate == 0 and self._is_settled(state)
         if (at_once or settled) and instance.model.energy(instance, state.weights) == 0:
             return Status.SOLVED
         if settled:
             return Status.CONVERGED
-        return Status.COMPLETED if state.n_sweeps >= self.n_iterations else None
+        if state.n_sweeps < self.n_iterations:
+            return None
+        return Status.COMPLETED if self.rate > 0 else Status.NOT_CONVERGED
+
+    def _is_settled(self, state: MaxSumState) -> bool:
+        """Whether the messages are those of their own fields: the first are those of the random ones."""
+        apart = float(np.ptp(state.ties)) / state.ties.size
+        return state.n_sweeps > 1 and state.residual < min(self.tolerance, max(apart / 10, 1e-14))
 
     def record(self, instance: Instance, state: MaxSumState) -> dict[str, float]:
         return {"energy": instance.model.energy(instance, state.weights), "residual": state.residual}
 
     def weights(self, instance: Instance, state: MaxSumState) -> np.ndarray:
         return state.weights
+
+
+def _ties(instance: Instance, rng: np.random.Generator) -> np.ndarray:
+    """Spaced fields in random order and of random sign, too faint to outweigh any other.
+
+    They are a quarter of the spacing off at random, so that sums of several differ, too.
+    """
+    N = instance.N
+    external = np.abs(instance.external) if instance.external is not None else np.ones(1)
+    smallest = external[external > 0].min(initial=1.0)
+    sizes = (1 + rng.permutation(N) + rng.uniform(-0.25, 0.25, N)) / N
+    return _TIE * smallest * rng.choice([-1, 1], size=N) * sizes

@@ -5,14 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from physlearn.inputs import choice, integer, keep, number
+from physlearn.inputs import choice, integer, keep, number, reject
 from physlearn.kernels.patterns import packed_products, sums_of_columns, sums_of_rows
-from physlearn.models import Binary, Channel, Committee, Instance, Model, Prior, Spherical
+from physlearn.models import Binary, Channel, Committee, Instance, Model, Prior, Spherical, Tethered
 from physlearn.models.base import normalised_overlap
 from physlearn.results import Status
 from physlearn.solvers import shared_inputs
 from physlearn.solvers.base import Solver, State
-from physlearn.solvers.messages import teacher_overlap
+from physlearn.solvers.messages import counts_none, entropy_of, teacher_overlap
 
 # Units that are treated jointly have 2^K configurations at each input.
 _MOST_UNITS = 11
@@ -111,19 +111,18 @@ class AMP(Solver):
 
     Notes
     -----
-    The status tells of the fixed point: CONVERGED, NOT_CONVERGED or DIVERGED, and never SOLVED; whether the
-    weights deployed (sign a, for binary ones) violate a constraint is the observable ``solved``. With reinforcement it
-    is SOLVED, or COMPLETED where the sweeps ran out. Where the
-    channel doesn't tell w from -w (symmetric perceptron) a = 0 is the fixed point; the weights are then
-    arbitrary.
+    The status tells of the fixed point: CONVERGED, UNPHYSICAL where it counts no configuration (a pattern is
+    impossible, or, of binary weights and without a teacher, N times the entropy is below -2), NOT_CONVERGED or
+    DIVERGED, and never SOLVED; whether the weights deployed (sign a, for binary ones) violate a constraint is the
+    observable ``solved``. With reinforcement it is SOLVED, or COMPLETED where the sweeps ran out. Where the channel
+    doesn't tell w from -w (symmetric perceptron) a = 0 is the fixed point; the weights are then arbitrary.
 
-    The trace holds ``overlap`` (q, the mean of a^2), ``teacher_overlap`` (a.w*/N, of the means) and
-    ``residual``. Observables of the result are ``overlap`` and ``residual``, ``free_entropy`` (phi per
-    weight, of Bethe and Peierls; meaningful at a fixed point; for hard constraints the entropy of the
-    solutions, zero where a binary teacher is perfectly recovered) and, where there is a teacher,
+    The trace holds ``overlap`` (q, the mean of a^2), ``teacher_overlap`` (a.w*/N, of the means) and ``residual``.
+    Observables of the result are ``overlap`` and ``residual``, ``free_entropy`` (phi per weight, of Bethe and Peierls;
+    meaningful at a fixed point), for hard constraints ``entropy`` (of the solutions: phi without an external field's
+    own part; zero where a binary teacher is perfectly recovered) and, where there is a teacher,
     ``generalization_error_bayes`` (of the means) and ``generalization_error_amp`` (of the weights deployed), but for
-    committees. In an external field there is also ``entropy``, the free entropy without the field's own part, and where
-    the instance is `Tethered`, ``tether_overlap`` and ``distance``.
+    committees. Where the instance is `Tethered` there are ``tether_overlap`` and ``distance`` (see there).
 
     References
     ----------
@@ -224,6 +223,10 @@ class AMP(Solver):
         return state
 
     def status(self, instance: Instance, state: AMPState) -> Status | None:
+        is_joint = self._is_joint(instance.model)
+        if is_joint != (state.variance.ndim == 2):
+            given, own = (False, True) if is_joint else (True, False)
+            raise reject("state", f"one of joint={given}", f"states of this solver's joint={own}")
         if state.diverged:
             return Status.DIVERGED
         if self.reinforcement:
@@ -231,7 +234,8 @@ class AMP(Solver):
                 return Status.SOLVED
             return Status.COMPLETED if state.n_sweeps >= self.n_iterations else None
         if state.residual < self.tolerance:
-            return Status.CONVERGED
+            is_none = counts_none(instance, _free_entropy(instance, state), state.mean)
+            return Status.UNPHYSICAL if is_none else Status.CONVERGED
         return Status.NOT_CONVERGED if state.n_sweeps >= self.n_iterations else None
 
     def record(self, instance: Instance, state: AMPState) -> dict[str, float]:
@@ -250,7 +254,7 @@ class AMP(Solver):
         observables = {
             "overlap": float(np.mean(np.square(state.mean))),
             "residual": state.residual,
-            "free_entropy": phi,
+            **entropy_of(instance, phi, state.mean),
         }
         if (
             instance.teacher is not None
@@ -260,12 +264,8 @@ class AMP(Solver):
             for name, vector in (("bayes", state.mean), ("amp", self.weights(instance, state))):
                 error = instance.model.generalization_error(normalised_overlap(vector, instance.teacher))
                 observables[f"generalization_error_{name}"] = error
-        if instance.external is not None:
-            observables["entropy"] = phi - float(instance.external @ state.mean) / instance.N
-        reference = getattr(instance, "reference", None)
-        if reference is not None:
-            overlap = float(reference.astype(np.float64) @ state.mean) / instance.N
-            observables |= {"tether_overlap": overlap, "distance": (1 - overlap) / 2}
+        if isinstance(instance, Tethered):
+            observables |= instance.observables(state.mean)
         return observables
 
 

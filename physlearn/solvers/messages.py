@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from physlearn.inputs import reject
 from physlearn.kernels import belief_propagation as kernels
 from physlearn.kernels.threads import in_slices
 from physlearn.models import Binary, Channel, Committee, Instance, Majority, Model
@@ -36,6 +37,8 @@ class MessagesState(State):
         The signs of the field; of a random draw where it vanishes.
     residual : float
         Largest change of a message in the last sweep, before damping: of that sweep alone.
+    kind : str
+        "gaussian" or "exact" as they are; empty before the first sweep.
     """
 
     messages: np.ndarray
@@ -46,6 +49,7 @@ class MessagesState(State):
     residual: float = math.inf
     diverged: bool = False
     n_sweeps: int = 0
+    kind: str = ""
 
     @property
     def mean(self) -> np.ndarray:
@@ -101,6 +105,12 @@ def signs(state: MessagesState) -> np.ndarray:
     return _signs(state.field, state.draw)
 
 
+def check_kind(state: MessagesState, messages: str) -> None:
+    """Refuse to go on from messages of another kind."""
+    if state.kind not in ("", messages):
+        raise reject("state", f"one of {state.kind} messages", f"states of this solver's {messages} messages")
+
+
 def advance(instance: Instance, state: MessagesState, messages: str, damping: float) -> np.ndarray:
     """One sweep: new messages of all patterns from the same fields; returns their sums, shape (N,).
 
@@ -154,6 +164,7 @@ def advance(instance: Instance, state: MessagesState, messages: str, damping: fl
     shared(work, n_blocks, P * N if bounds is not None else 0)
     state.residual = float(changes.max(initial=0.0))
     state.n_sweeps += 1
+    state.kind = messages
     state.diverged |= not np.isfinite(state.residual)
     return totals.sum(axis=0)
 
@@ -221,6 +232,26 @@ def free_entropy(
     total += float(log_masses(instance, state, messages).sum())
     total -= instance.P * float(each.sum()) - log_cosh_of_cavities(instance, state)
     return total / instance.N
+
+
+def entropy_of(instance: Instance, phi: float, mean: np.ndarray) -> dict[str, float]:
+    """The free entropy and, where P(y|h) is zero or one, the entropy phi - B.m/N."""
+    observables = {"free_entropy": phi}
+    if interval(instance.model.channel) is not None:
+        own = 0.0 if instance.external is None else float(instance.external @ mean) / instance.N
+        observables["entropy"] = phi - own
+    return observables
+
+
+def counts_none(instance: Instance, phi: float, mean: np.ndarray) -> bool:
+    """Whether a fixed point counts no configuration at all: some pattern is impossible, or ln of their number negative.
+
+    Bethe's N s is right to order one, and is taken for negative below -2. Where there is a teacher there is a
+    configuration, and a fixed point of negative entropy is metastable beside it.
+    """
+    entropy = entropy_of(instance, phi, mean).get("entropy", math.inf)
+    negative = isinstance(instance.model.prior, Binary) and instance.N * entropy < -2
+    return not math.isfinite(phi) or (instance.teacher is None and negative)
 
 
 def own_field(instance: Instance, total: np.ndarray) -> np.ndarray:

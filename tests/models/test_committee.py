@@ -9,7 +9,7 @@ from scipy import integrate, stats
 from physlearn import AMP, Committee, Perceptron, Replicated, Spherical, Teacher, Tethered, solve
 from physlearn.inputs import InputError
 from physlearn.meanfield import replica_symmetric
-from physlearn.models import Instance, Majority, SymmetricPerceptron
+from physlearn.models import Instance, Linear, Majority, SymmetricPerceptron
 
 
 def agreements(instance, w, tree):
@@ -157,6 +157,30 @@ def test_a_tree_error_in_closed_form():
         (
             lambda: Tethered(Perceptron(0.5).sample(9, 0), np.ones(9), np.inf),
             "field: got inf; allowed: a finite number.",
+        ),
+        (
+            lambda: Tethered(Perceptron(0.5).sample(9, 0), np.full(9, 10.0), 1e308),
+            "field: got 1e+308, a field of inf on a weight; allowed: fields of at most 1e+06.",
+        ),
+        (
+            lambda: Tethered(Tethered(Perceptron(0.5).sample(9, 0), np.ones(9), 8e5), np.ones(9), 8e5),
+            "field: got 800000, a field of 1.6e+06 on a weight; allowed: fields of at most 1e+06.",
+        ),
+        (
+            lambda: Replicated(Perceptron(0.5, prior=Spherical())),
+            "model: got one with the prior Spherical(); allowed: models of binary weights.",
+        ),
+        (
+            lambda: Replicated(Perceptron(0.5)).energy(Perceptron(0.5).sample(9, 0), np.ones((5, 9))),
+            "w: got shape (5, 9); allowed: one replica, or 3 of them.",
+        ),
+        (
+            lambda: Linear().total(Committee(0.5).sample(9, 0), np.ones(8)),
+            "w: got shape (8,); allowed: shape (9,), one entry a weight.",
+        ),
+        (
+            lambda: Linear().total(Committee(0.5).sample(9, 0), np.full(9, np.nan)),
+            "w: got float64 entries that are not finite numbers; allowed: finite numbers.",
         ),
     ],
 )

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from catalogue import ALL_MODELS
 from scipy.stats import norm
 
 from physlearn.inputs import InputError
 from physlearn.meanfield import committee_state_evolution
-from physlearn.models import Committee, Perceptron, Spherical, Teacher, Tethered
+from physlearn.models import Committee, Instance, Perceptron, Spherical, Teacher, Tethered
 from physlearn.results import Status
 from physlearn.solvers import AMP, BeliefPropagation, solve
 
@@ -155,3 +156,37 @@ def test_seven_units_that_share_their_inputs_are_solved():
     solver = AMP(n_iterations=800, reinforcement=0.01, damping=0.5, start=0.3, joint=False)
     result = solve(instance, solver, 1)
     assert result.status is Status.SOLVED
+
+
+def test_entropies_and_what_counts_no_solution():
+    """Hard constraints have an entropy, phi without a field's part; beyond the capacity it is negative."""
+    model, rng = Perceptron(0.5), np.random.default_rng(1)
+    instance = model.sample(101, 1)
+    plain = solve(instance, AMP(), 1)
+    assert plain.status is Status.CONVERGED
+    assert plain.entropy == plain.free_entropy
+    # s = phi - f S, of which d phi/df = S leaves ds/df = -f dS/df: weak fields f change it by their square.
+    reference, step = rng.choice([-1, 1], size=101), 1e-3
+    tethered = solve(Tethered(instance, reference, step), AMP(), 1)
+    assert tethered.entropy == pytest.approx(plain.entropy, abs=1e-5)
+    beyond = solve(Perceptron(1.0).sample(101, 1), AMP(damping=0.5), 1)
+    assert beyond.status is Status.UNPHYSICAL
+    assert beyond.entropy < -2 / 101
+    out_of_reach = Instance(np.ones((1, 5)), [1], model=Perceptron(0.1, margin=3.0))
+    assert solve(out_of_reach, AMP(), 1).status is Status.UNPHYSICAL
+    noisy = solve(ALL_MODELS["probit, teacher"].sample(101, 1), AMP(damping=0.3), 1)
+    assert "entropy" not in noisy.observables
+
+
+def test_the_strongest_tether_is_no_overflow_and_distances_are_of_signs():
+    """At the largest field the weights are the reference, here no solution; other references have an overlap only."""
+    instance, signs = Perceptron(0.3).sample(15, 1), np.random.default_rng(1).choice([-1, 1], size=15)
+    for solver in (AMP(damping=0.3), BeliefPropagation(damping=0.3), BeliefPropagation(messages="exact")):
+        result = solve(Tethered(instance, signs, 1e6), solver, 1)
+        assert not any(np.isnan(value) for value in result.observables.values())
+        assert result.distance == pytest.approx(0, abs=solver.tolerance)
+        np.testing.assert_array_equal(result.weights, signs)
+        assert (result.energy > 0, result.status) == (True, Status.UNPHYSICAL)
+        soft = solve(Tethered(instance, 0.5 * signs, 0.4), solver, 1)
+        assert 0 < soft.tether_overlap < 0.5
+        assert "distance" not in soft.observables

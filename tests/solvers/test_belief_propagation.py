@@ -25,7 +25,6 @@ from physlearn.solvers import (
     BeliefPropagation,
     Enumeration,
     ReinforcedBP,
-    belief_propagation,
     messages,
     solve,
 )
@@ -78,6 +77,15 @@ def test_a_single_pattern_is_exact(model, field):
         if field:
             assert result.tether_overlap == pytest.approx(reference @ means / N, abs=1e-12)
             assert result.distance == pytest.approx((1 - result.tether_overlap) / 2)
+
+
+def test_random_first_fields_are_forgotten():
+    """Also strong ones that satisfy the pattern for sure, so that its first messages vanish."""
+    for seed in range(12):
+        instance = Perceptron(1 / 9).sample(9, seed)
+        result = solve(instance, BeliefPropagation(messages="exact", start=1000.0), seed)
+        assert result.status is Status.CONVERGED
+        np.testing.assert_allclose(result.magnetisations, by_enumeration(instance)[1], atol=1e-9)
 
 
 def test_a_tree_of_many_patterns_is_exact():
@@ -177,6 +185,23 @@ def test_bethe_entropies_of_the_known_instance(known):
         assert np.corrcoef(means, result.magnetisations)[0, 1] > 0.95
 
 
+@pytest.mark.parametrize("messages", ["gaussian", "exact"])
+def test_what_cannot_be_satisfied_is_told(messages):
+    """A pattern beyond reach, two that contradict each other, and a load beyond the capacity."""
+    out_of_reach = Instance(np.ones((1, 5)), [1], model=Perceptron(0.1, margin=3.0))
+    contradictory = Instance(np.ones((2, 1)), [1, -1])
+    solver = BeliefPropagation(messages=messages, damping=0.5)
+    for instance in (out_of_reach, contradictory, Perceptron(0.9).sample(101, 1)):
+        result = solve(instance, solver, 1)
+        assert result.status is Status.UNPHYSICAL
+        assert result.entropy < -2 / instance.N
+    if messages == "exact":
+        assert solve(out_of_reach, solver, 1).entropy == -math.inf
+    # With a teacher there is a solution, though the fixed point without knowledge of it counts none.
+    metastable = solve(Perceptron(1.4, rule=Teacher()).sample(101, 1), BeliefPropagation(damping=0.5), 1)
+    assert metastable.status in (Status.CONVERGED, Status.NOT_CONVERGED)
+
+
 def test_the_free_entropy_is_stationary():
     """Its derivative by the external field is the magnetisation, though each message depends on the field."""
     instance = Perceptron(0.5).sample(101, 1)
@@ -230,8 +255,7 @@ def test_gaussian_messages_through_the_general_channel_are_the_same(name, monkey
     instance = ALL_MODELS[name].sample(51, 1)
     solver = BeliefPropagation(n_iterations=4, start=0.3)
     fast = solve(instance, solver, 1)
-    for module in (messages, belief_propagation):
-        monkeypatch.setattr(module, "interval", lambda channel: None)
+    monkeypatch.setattr(messages, "interval", lambda channel: None)
     slow = solve(instance, solver, 1)
     assert "entropy" not in slow.observables
     np.testing.assert_allclose(fast.state.messages, slow.state.messages, rtol=1e-6, atol=1e-8)

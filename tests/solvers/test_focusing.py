@@ -76,6 +76,18 @@ def test_local_entropy_and_distance_are_derivatives_of_the_free_entropy(model):
     assert by_coupling == pytest.approx(n_replicas * overlap, abs=1e-6)
 
 
+def test_each_step_of_a_protocol_comes_to_its_own_fixed_point():
+    """Though the one before left messages that do not change in a sweep: each answer is that of the step alone."""
+    instance, couplings = Perceptron(0.4).sample(51, 1), (0.1, 0.3, 0.5, 0.7)
+    recipe = {"tolerance": 1e-9, "n_iterations": 1000, "stop": False, "damping": 0.7}
+    trace = solve(instance, FocusingBP(Scoping(5, couplings), **recipe), 1).trace
+    assert trace.converged.all()
+    for coupling, entropy in zip(couplings, trace.local_entropy, strict=True):
+        alone = solve(instance, FocusingBP(Scoping(5, (coupling,)), **recipe), 1).trace
+        assert alone.converged.all()
+        assert entropy == pytest.approx(alone.local_entropy[0], abs=1e-7)
+
+
 def test_infinitely_many_replicas_are_tethered_to_the_signs_of_their_fields():
     """Distance and local entropy are those of belief propagation around that centre, and the limit of many replicas."""
     from physlearn.models import Tethered

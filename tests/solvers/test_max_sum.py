@@ -79,6 +79,28 @@ def test_a_single_pattern_has_its_exact_ground_state(model):
     assert {(0, True), (0, False)} <= outcomes
 
 
+@pytest.mark.parametrize("model", [Perceptron(0.1), Committee(0.1), Committee(0.1, tree=True)], ids=str)
+@pytest.mark.parametrize("damping", [0.0, 0.5])
+def test_a_single_pattern_has_a_ground_state_from_any_start(model, damping):
+    """Also where the random first fields satisfy the pattern amply, and where all fields tie but for their signs."""
+    outcomes = set()
+    for seed in range(24):
+        rng = np.random.default_rng(seed)
+        plain = model.with_alpha(1 / 9).sample(9, seed)
+        against = -np.resize(plain.gauged[0], 9)
+        reference = (rng.standard_normal(9), rng.choice([-1, 1], size=9), against)[seed % 3]
+        instance = Tethered(plain, reference, (0.05, 0.1, 0.3, 1e-3)[seed % 4])
+        result = solve(instance, MaxSum(rate=0.0, damping=damping), seed)
+        assert result.status is (Status.SOLVED if result.energy == 0 else Status.CONVERGED)
+        outcomes.add(result.status)
+        value = instance.external @ result.weights - result.energy
+        assert value == pytest.approx(ground(instance)[1], abs=1e-9)
+    assert len(outcomes) == 2 or model.n_hidden > 1
+    # Without a field every configuration that satisfies the pattern is best.
+    for seed in range(5):
+        assert solve(model.with_alpha(1 / 9).sample(9, seed), MaxSum(rate=0.0), seed).status is Status.SOLVED
+
+
 def test_a_single_weight_has_its_exact_ground_state():
     for seed in range(6):
         instance = Perceptron(8.0).sample(1, seed)
@@ -97,7 +119,7 @@ def test_loopy_ground_states_against_enumeration(model):
         value = instance.external @ result.weights - result.energy
         _, best = ground(instance)
         assert value <= best + 1e-9
-        if result.status is not Status.COMPLETED:
+        if result.status is not Status.NOT_CONVERGED:
             settled += 1
             optimal += value > best - 1e-9
             own = np.sign(instance.external)
@@ -152,9 +174,15 @@ def test_reinforced_max_sum_finds_solutions():
 
 
 def test_without_reinforcement_it_says_so():
-    result = solve(Perceptron(3.0).sample(21, 1), MaxSum(rate=0.0, n_iterations=50), 1)
-    assert result.status in (Status.CONVERGED, Status.COMPLETED)
+    """Sweeps that run out are told as such, whatever the signs then are; the schedule of reinforcement ends."""
+    beyond = Perceptron(3.0).sample(21, 1)
+    result = solve(beyond, MaxSum(rate=0.0, n_iterations=50), 1)
+    assert result.status is Status.NOT_CONVERGED
     assert result.energy > 0
+    assert solve(beyond, MaxSum(n_iterations=50), 1).status is Status.COMPLETED
+    tethered = Tethered(Perceptron(0.4).sample(51, 24), np.ones(51), 0.05)
+    result = solve(tethered, MaxSum(rate=0.0, n_iterations=60), 1)
+    assert (result.status, result.energy) == (Status.NOT_CONVERGED, 0)
 
 
 @pytest.mark.parametrize("name", ["storage, gaussian", "committee, gaussian", "probit, teacher", "spherical"])
