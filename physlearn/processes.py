@@ -20,23 +20,25 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, Pipe
+from multiprocessing.util import _args_from_interpreter_flags  # type: ignore[attr-defined]
 from pathlib import Path
 from typing import Any
 
 # Gives answers one by one; told whether another process may have begun with the same.
 Work = Callable[[bool], Iterator[Any]]
 
-_START = (
-    "import sys; sys.path[:], sys.argv[:] = {path!r}, {argv!r}; "
-    "from physlearn.processes import serve; serve({descriptor}, {parent})"
-)
+_START = "import sys; sys.path.insert(0, {home!r}); from physlearn import processes; processes.serve({pipe}, {parent})"
 _PR_SET_PDEATHSIG = 1
 # Seconds between two looks whether a process still lives, where nothing tells of its end.
 _LOOK = 0.5
-# Bytes from which on an array is handed over once, and how many of these are remembered.
-_LARGE, _MANY = 1_000_000, 64
+# Bytes from which on an array is handed over once.
+_LARGE = 1_000_000
 # Times that a child is started which dies before it can work, and the longest pause between two, in seconds.
 _STARTS, _PAUSE = 8, 4.0
+# Deaths of children over what they are given, before the first task begins, after which it is the task's doing.
+_TRIES = 3
+# Runs of which a worker keeps children, where each run has its own.
+_RUNS = 3
 
 
 class ChildError(RuntimeError):
@@ -88,7 +90,12 @@ class Sealed:
         if os.getppid() == self.coordinator:
             _end_with(self.coordinator)
         with _marked(self.mark) as is_again:
-            return _child(self.run).run(self, is_again)
+            for _ in range(_TRIES):
+                child = _child(self.run)
+                answers = child.run(self, is_again)
+                if child.has_begun:
+                    break
+            return answers
 
 
 @dataclass
@@ -131,8 +138,6 @@ class Sealer:
         if key not in self._known:
             # That it is known keeps it where it is: its address then tells it from others.
             self._known[key] = secrets.token_hex(8), array
-            if len(self._known) > _MANY:
-                del self._known[next(iter(self._known))]
         return self._known[key]
 
 
@@ -157,31 +162,40 @@ def _marked(mark: str | None) -> Iterator[bool]:
 class Child:
     """A process that works for this one.
 
-    Parameters
+    Attributes
     ----------
-    run : str
-        The run for which it has been started.
+    has_begun : bool
+        Whether it has understood what it was given last.
     """
 
-    def __init__(self, run: str) -> None:
-        self.run_name = run
+    def __init__(self) -> None:
+        self.has_begun = False
         self._names: set[str] = set()  # arrays that it has
         for attempt in range(_STARTS):
-            self._connection, there = Pipe()
-            path = [item for item in sys.path if isinstance(item, str)]
-            start = _START.format(path=path, argv=sys.argv, descriptor=there.fileno(), parent=os.getpid())
-            command = [os.fsdecode(multiprocessing.spawn.get_executable()), "-c", start]
-            self._process = subprocess.Popen(command, pass_fds=[there.fileno()])
-            there.close()
             try:
-                self._receive()
+                self._start()
                 return
-            except (EOFError, OSError):
+            except EOFError:
                 reason = self.end()
                 if not reason.startswith("SIG") and attempt:
                     break
+            except OSError as error:  # of a machine that has no room for one more
+                reason = str(error)
             time.sleep(min(0.1 * 2**attempt, _PAUSE))
         raise ChildError(f"processes that are to run tasks die before they begin ({reason})")
+
+    def _start(self) -> None:
+        self._connection, there = Pipe()
+        home = str(Path(__file__).resolve().parents[1])
+        start = _START.format(home=home, pipe=there.fileno(), parent=os.getpid())
+        command = [os.fsdecode(multiprocessing.spawn.get_executable()), *_args_from_interpreter_flags()]
+        with there:
+            self._process = subprocess.Popen([*command, "-c", start], pass_fds=[there.fileno()])
+        try:
+            self._connection.send(([item for item in sys.path if isinstance(item, str)], sys.argv))
+            self._receive()
+        except OSError as error:
+            raise EOFError from error
 
     @property
     def is_alive(self) -> bool:
@@ -198,15 +212,18 @@ class Child:
             Whether another worker may have begun with it.
         """
         answers: list[Any] = []
+        self.has_begun = False
         try:
-            arrays = [
-                (name, None if name in self._names else _source(array))
+            new = {
+                name: _source(array)
                 for name, array in zip(sealed.names, sealed.arrays, strict=True)
-            ]
-            self._names = set(sealed.names)
-            self._connection.send((sealed.content, arrays, is_again))
-            while answer := self._receive():
-                answers.append(answer)
+                if name not in self._names
+            }
+            self._connection.send((sealed.content, sealed.names, new, is_again))
+            if self._receive():
+                self.has_begun, self._names = True, set(sealed.names)
+                while answer := self._receive():
+                    answers.append(answer)
             error = pickle.loads(self._receive())
         except (EOFError, OSError):
             return [*answers, Died(self.end())]
@@ -214,6 +231,7 @@ class Child:
             self.end()
             raise
         if error is not None:
+            self._names = set()  # not all of them may have been opened
             raise error
         return answers
 
@@ -223,6 +241,11 @@ class Child:
             if not self.is_alive and not self._connection.poll(0):
                 raise EOFError
         return self._connection.recv_bytes()
+
+    def kill(self) -> None:
+        """End the process at once."""
+        self._process.kill()
+        self.end()
 
     def end(self) -> str:
         """End the process, if it has not ended yet; how it ended."""
@@ -247,16 +270,19 @@ def _source(array: Any) -> tuple[str, int, int] | bytes:
     return bytes(array)
 
 
-_own = threading.local()  # the child of this thread
+_own = threading.local()  # the children of this thread, by run
 
 
 def _child(run: str) -> Child:
-    """A child that lives; under Dask one of this run, as its workers may have been given new code since the last."""
-    child = getattr(_own, "child", None)
-    if child is not None and child.is_alive and "distributed" in sys.modules and child.run_name != run:
-        child.end()
+    """A child that lives; under Dask one of this run, as its workers may be given new code between runs."""
+    children: dict[str, Child] = _own.__dict__.setdefault("children", {})
+    key = run if "distributed" in sys.modules else ""
+    child = children.pop(key, None)
     if child is None or not child.is_alive:
-        child = _own.child = Child(run)
+        child = Child()
+    children[key] = child  # the last one used is the last one here
+    while len(children) > _RUNS:
+        children.pop(next(iter(children))).kill()
     return child
 
 
@@ -271,18 +297,22 @@ def serve(descriptor: int, parent: int) -> None:
     connection = Connection(descriptor)
     arrays: dict[str, Any] = {}
     with contextlib.suppress(EOFError, OSError), _without_workers():
-        connection.send_bytes(b"begun")
+        sys.path[:], sys.argv[:] = connection.recv()
+        connection.send_bytes(b"here")
         while True:
-            content, sources, is_again = connection.recv()
             error: BaseException | None = None
             try:
-                arrays = {
-                    name: arrays[name] if source is None else _opened(source) for name, source in sources
-                }
-                for answer in _work(content, arrays.values())(is_again):
+                content, names, new, is_again = connection.recv()
+                known = arrays | {name: _opened(source) for name, source in new.items()}
+                arrays = {name: known[name] for name in names}
+                work = _work(content, [arrays[name] for name in names])
+                connection.send_bytes(b"begun")
+                for answer in work(is_again):
                     connection.send_bytes(pickle.dumps(answer, protocol=pickle.HIGHEST_PROTOCOL))
             except MemoryError:  # what is left of this process can't be trusted with another task
                 os._exit(errno.ENOMEM)
+            except EOFError:
+                return
             except KeyboardInterrupt as stop:  # raised by the work itself
                 error = KeyboardInterrupt(*map(str, stop.args))
             except Exception as failure:

@@ -6,7 +6,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from pathlib import Path
 
 import cloudpickle
 import numpy as np
@@ -35,7 +37,7 @@ def answers(child, work):
 
 @pytest.fixture
 def child():
-    child = Child("run")
+    child = Child()
     yield child
     child.end()
 
@@ -80,7 +82,7 @@ def test_one_that_dies_while_it_starts_is_replaced(monkeypatch):
 
     original = subprocess.Popen
     monkeypatch.setattr(processes.subprocess, "Popen", dying)
-    child = Child("run")
+    child = Child()
     assert answers(child, work(2)) == [0, 1]
     assert len(starts) == 4
     child.end()
@@ -89,7 +91,7 @@ def test_one_that_dies_while_it_starts_is_replaced(monkeypatch):
 def test_one_that_can_not_start_is_told(monkeypatch):
     monkeypatch.setattr(processes, "_START", "raise SystemExit(5)")
     with pytest.raises(ChildError, match=r"die before they begin \(exit code 5\)"):
-        Child("run")
+        Child()
 
 
 class Deadly:
@@ -152,6 +154,59 @@ def test_tasks_have_no_workers_of_their_own(child):
     assert answers(child, nested) == [True]
 
 
+def both(one, other, is_again):
+    yield one.shape, float(one[0, 1]), other.shape, float(other[1, 0])
+
+
+def test_two_arrays_in_the_same_memory(child):
+    array = np.arange(300_000.0).reshape(500, 600)
+    expected = (500, 600), 1.0, (600, 500), 1.0
+    for _ in range(2):
+        assert answers(child, functools.partial(both, array, array.T)) == [expected]
+
+
+def test_a_machine_that_has_no_room_for_a_process_is_asked_again(monkeypatch):
+    calls = []
+
+    def full(*arguments, **more):
+        calls.append(arguments)
+        if len(calls) == 1:
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+        return original(*arguments, **more)
+
+    original = subprocess.Popen
+    monkeypatch.setattr(processes.subprocess, "Popen", full)
+    child = Child()
+    assert answers(child, work(2)) == [0, 1]
+    child.end()
+
+
+def heard(is_again):
+    yield sys.argv, [item for item in sys.path if "here" in item]
+
+
+def test_a_child_has_the_arguments_and_the_path_of_its_worker(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["script", Path("file"), *["x" * 100] * 3000])
+    monkeypatch.setattr(sys, "path", [*sys.path, "/some/where/here", Path("/not/a/string")])
+    child = Child()
+    assert answers(child, heard) == [(sys.argv, ["/some/where/here"])]
+    child.end()
+
+
+def test_under_dask_a_worker_keeps_children_for_a_few_runs(monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", sys)
+    monkeypatch.setattr(processes, "_own", threading.local())
+    one, two = processes._child("one"), processes._child("two")
+    assert processes._child("one") is one
+    assert two is not one
+    processes._child("three")
+    processes._child("four")
+    assert not two.is_alive
+    assert one.is_alive
+    for child in processes._own.children.values():
+        child.kill()
+
+
 def sizes(array, is_again):
     yield float(array.sum()), array.flags.writeable
 
@@ -186,7 +241,7 @@ def work(is_again):
         pass
     yield 1
 
-Child("run").run(Sealer("run", -1).seal(work, None), False)
+Child().run(Sealer("run", -1).seal(work, None), False)
 """
 
 
