@@ -157,6 +157,10 @@ def run_entry(setting: Setting, entry: Entry) -> Outcome:
 def shielded(value: Any) -> Any:
     """`value` such that what a task does to it is not seen by the next one: containers are copied, arrays read-only."""
     if isinstance(value, np.ndarray):
+        if not (value.flags.c_contiguous or value.flags.f_contiguous):
+            value = np.ascontiguousarray(
+                value
+            )  # as it reaches other processes: the last bits of sums depend on it
         view = value.view()
         view.flags.writeable = False
         return view

@@ -74,6 +74,17 @@ def test_a_worker_killed_under_dask_repeats_nothing_that_is_finished(tmp_path):
     assert_same(data, scan.run())
 
 
+def sums(point, streams):
+    return {"sum": point["x"].sum(), "other": point["y"].sum()}
+
+
+def test_arrays_with_gaps_are_the_same_in_all_processes():
+    """In which order numbers are summed depends on where they stand."""
+    x = np.random.default_rng(0).standard_normal((1000, 1001))
+    scan = Scan(sums, {"a": [1, 2, 3]}, {"x": x[:, ::2], "y": x.T[::2]})
+    assert_same(scan.run(n_jobs=2), scan.run())
+
+
 def test_any_order(expected, tmp_path, monkeypatch):
     order, shuffled = Grid.order, np.random.default_rng(0)
     monkeypatch.setattr(
