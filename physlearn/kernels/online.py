@@ -63,35 +63,6 @@ def length(hidden, unit, n):
 
 
 @njit(cache=True, nogil=True)
-def present(
-    patterns, row, stride, hidden, weights, sums, edges, n, top, barely, chance, by_hidden, margin, rng
-):
-    """Learn from the pattern whose first row is `row`; whether it was wrong, and units pushed for agreeing barely."""
-    K = hidden.shape[0]
-    missing = K // 2 + 1
-    for k in range(K):
-        at = row + k if stride > 1 else row
-        if by_hidden:
-            sums[k] = hidden_overlap(patterns, at, hidden, k, n)
-        else:
-            sums[k] = overlap(patterns, at, weights, k, n)
-        missing -= sums[k] > edges[k]
-    pushed = 0
-    for _ in range(missing):
-        k = nearest(sums, edges)
-        push(patterns, row + k if stride > 1 else row, hidden, weights, k, top, NONE)
-        sums[k] = np.inf
-        if by_hidden:
-            edges[k] = margin * length(hidden, k, n)
-    if missing == 0 and chance > 0:
-        for k in range(K):
-            if edges[k] < sums[k] <= barely and (chance >= 1 or rng.random() < chance):
-                pushed += 1
-                push(patterns, row + k if stride > 1 else row, hidden, weights, k, top, ALL)
-    return missing > 0, pushed
-
-
-@njit(cache=True, nogil=True)
 def learn(patterns, stride, hidden, weights, best, order, n, top, edge, barely, chance, by_hidden, margin,
           counts, record, rng):  # fmt: skip
     """Sweeps of presentations, in place, until a solution is found or no pattern asks for a change.
@@ -137,12 +108,28 @@ def learn(patterns, stride, hidden, weights, best, order, n, top, edge, barely, 
         shuffle(order, rng)
         wrong, reinforced = 0, 0
         for step in range(P):
-            is_wrong, pushed = present(
-                patterns, order[step] * stride, stride, hidden, weights, sums, edges, n, top, barely, chance,
-                by_hidden, margin, rng,
-            )  # fmt: skip
-            wrong += is_wrong
-            reinforced += pushed
+            row = order[step] * stride
+            missing = K // 2 + 1
+            for k in range(K):
+                at = row + k if stride > 1 else row
+                if by_hidden:
+                    sums[k] = hidden_overlap(patterns, at, hidden, k, n)
+                else:
+                    sums[k] = overlap(patterns, at, weights, k, n)
+                missing -= sums[k] > edges[k]
+            if missing > 0:
+                wrong += 1
+                for _ in range(missing):
+                    k = nearest(sums, edges)
+                    push(patterns, row + k if stride > 1 else row, hidden, weights, k, top, NONE)
+                    sums[k] = np.inf
+                    if by_hidden:
+                        edges[k] = margin * length(hidden, k, n)
+            elif missing == 0 and chance > 0:
+                for k in range(K):
+                    if edges[k] < sums[k] <= barely and (chance >= 1 or rng.random() < chance):
+                        reinforced += 1
+                        push(patterns, row + k if stride > 1 else row, hidden, weights, k, top, ALL)
         energy = violations(patterns, stride, weights, P, n, edge)
         counts[ENERGY], counts[WRONG] = energy, wrong
         counts[SWEEPS] += 1
