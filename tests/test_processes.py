@@ -14,8 +14,9 @@ import cloudpickle
 import numpy as np
 import pytest
 
-from physlearn import processes
-from physlearn.processes import Child, ChildError, Died, Sealer
+from physlearn.processes import Child, ChildError, Died, Sealer, revoke, sealing, take_answer
+from physlearn.processes import child as child_module
+from physlearn.processes.marks import marking
 
 
 def counting(last, deadly, how, is_again):
@@ -81,7 +82,7 @@ def test_one_that_dies_while_it_starts_is_replaced(monkeypatch):
         return process
 
     original = subprocess.Popen
-    monkeypatch.setattr(processes.subprocess, "Popen", dying)
+    monkeypatch.setattr(subprocess, "Popen", dying)
     child = Child()
     assert answers(child, work(2)) == [0, 1]
     assert len(starts) == 4
@@ -89,7 +90,7 @@ def test_one_that_dies_while_it_starts_is_replaced(monkeypatch):
 
 
 def test_one_that_can_not_start_is_told(monkeypatch):
-    monkeypatch.setattr(processes, "_START", "raise SystemExit(5)")
+    monkeypatch.setattr(child_module, "_START", "raise SystemExit(5)")
     with pytest.raises(ChildError, match=r"die before they begin \(exit code 5\)"):
         Child()
 
@@ -175,7 +176,7 @@ def test_a_machine_that_has_no_room_for_a_process_is_asked_again(monkeypatch):
         return original(*arguments, **more)
 
     original = subprocess.Popen
-    monkeypatch.setattr(processes.subprocess, "Popen", full)
+    monkeypatch.setattr(subprocess, "Popen", full)
     child = Child()
     assert answers(child, work(2)) == [0, 1]
     child.end()
@@ -195,15 +196,15 @@ def test_a_child_has_the_arguments_and_the_path_of_its_worker(monkeypatch):
 
 def test_under_dask_a_worker_keeps_children_for_a_few_runs(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", sys)
-    monkeypatch.setattr(processes, "_own", threading.local())
-    one, two = processes._child("one"), processes._child("two")
-    assert processes._child("one") is one
+    monkeypatch.setattr(sealing, "_own", threading.local())
+    one, two = sealing._child("one", None), sealing._child("two", None)
+    assert sealing._child("one", None) is one
     assert two is not one
-    processes._child("three")
-    processes._child("four")
+    sealing._child("three", None)
+    sealing._child("four", None)
     assert not two.is_alive
     assert one.is_alive
-    for child in processes._own.children.values():
+    for child in sealing._own.children.values():
         child.kill()
 
 
@@ -212,8 +213,8 @@ def sizes(array, is_again):
 
 
 def test_large_arrays_are_handed_over_once_and_files_not_at_all(child, tmp_path, monkeypatch):
-    original, sealer, sent = processes._source, Sealer("run", -1), []
-    monkeypatch.setattr(processes, "_source", lambda array: sent.append(array) or original(array))
+    original, sealer, sent = child_module._source, Sealer("run", -1), []
+    monkeypatch.setattr(child_module, "_source", lambda array: sent.append(array) or original(array))
     array = np.ones(200_000)
     for _ in range(3):
         sealed = sealer.seal(functools.partial(sizes, array), None)
@@ -243,6 +244,69 @@ def work(is_again):
 
 Child().run(Sealer("run", -1).seal(work, None), False)
 """
+
+
+_WORKER = """
+import functools, os, sys
+from physlearn.processes import Child, Sealer
+
+def work(is_again):
+    import time
+    for k in range(2):
+        print(os.getpid() if k == 0 else "second", flush=True)
+        end = time.monotonic() + {seconds}
+        while time.monotonic() < end:
+            pass
+        yield k
+
+Child(lasting_with={coordinator}).run(Sealer("run", -1).seal(work, {mark!r}), False)
+"""
+
+
+@pytest.mark.parametrize("coordinator", ["lives", "ends"])
+def test_a_lasting_child_ends_what_is_under_way_without_its_worker_but_not_without_the_coordinator(
+    tmp_path, coordinator
+):
+    mark = tmp_path / "under-way" / "mark"
+    mark.parent.mkdir()
+    with subprocess.Popen(["sleep", "60"]) as other:
+        seconds = 1 if coordinator == "lives" else 60
+        program = _WORKER.format(seconds=seconds, coordinator=other.pid, mark=str(mark))
+        with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as worker:
+            number = int(worker.stdout.readline())
+            assert parent_of(number) != worker.pid
+            assert parent_of(parent_of(number)) != worker.pid
+            worker.kill()
+            if coordinator == "ends":
+                time.sleep(0.2)
+                assert is_running(number)
+                other.kill()
+            until = time.monotonic() + 20
+            while is_running(number) and time.monotonic() < until:
+                time.sleep(0.05)
+            assert not is_running(number)
+            assert "second" not in worker.stdout.read()
+        other.kill()
+    assert take_answer(mark) == (0 if coordinator == "lives" else None)
+    assert list(mark.parent.iterdir()) == []
+
+
+def test_work_is_revoked_or_begun_but_not_both(tmp_path):
+    begun, revoked = tmp_path / "under-way" / "1", tmp_path / "under-way" / "2"
+    assert revoke(revoked) is None
+    with marking(str(begun)) as note, marking(str(revoked)) as late:
+        assert note(os.getpid()) == ""
+        assert late(os.getpid()) == "revoked"
+        assert revoke(begun) == os.getpid()
+        assert revoke(revoked) is None
+    assert list(begun.parent.iterdir()) == [revoked]
+    begun.write_text("1 elsewhere")  # of another machine, nothing is known here
+    assert revoke(begun) is None
+
+
+def parent_of(number):
+    with open(f"/proc/{number}/stat") as file:
+        return int(file.read().rpartition(")")[2].split()[1])
 
 
 def test_a_child_ends_with_its_parent():

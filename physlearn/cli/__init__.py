@@ -102,6 +102,9 @@ def _ends_soon(over: threading.Event) -> threading.Thread:
     thread.start()
     # Ctrl-C reaches that thread alone: workers, which inherit what is blocked here, would each tell of it at length.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    # Nor is anybody to tell of the semaphores that a stopped pool leaves to be cleaned up.
+    ignored = "ignore:resource_tracker:UserWarning"
+    os.environ["PYTHONWARNINGS"] = ",".join(filter(None, [os.environ.get("PYTHONWARNINGS"), ignored]))
     return thread
 
 

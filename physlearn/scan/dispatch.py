@@ -10,9 +10,10 @@ import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import BrokenExecutor, Future
+from pathlib import Path
 from typing import Any
 
-from physlearn.processes import Died, Sealer, run_numbered
+from physlearn.processes import Died, Sealer, end_process, exists, revoke, run_numbered, take_answer
 from physlearn.scan.tasks import Entry, Outcome, Setting, TaskError
 from physlearn.scan.worker import Chunk, dead, mark
 
@@ -20,7 +21,7 @@ from physlearn.scan.worker import Chunk, dead, mark
 _CHUNK, _LARGEST = 0.1, 500
 # Deaths of its process after which a task is run by itself, and those that it has not more.
 _TRIES = 2
-# Breakdowns of the engine in a row, with nothing finished between them, that end a run.
+# Breakdowns of the engine that end a run.
 _HOPELESS = 3
 # Seconds in which an engine replaces workers that have died.
 _RESTART = 60.0
@@ -57,33 +58,59 @@ class Dispatch:
         self._name = setting.journal or secrets.token_hex(4)
         self._sealer = Sealer(self._name, setting.coordinator)
         self._numbers = itertools.count()
+        self._breakdowns = 0  # in a row, with nothing finished between them
+        self._revoked: list[Path] = []  # marks of chunks that are lost
         self._seconds: float | None = None  # that a task takes, lately
 
     def __iter__(self) -> Generator[tuple[Entry, Outcome], None, None]:
-        breakdowns = 0
-        while True:
-            try:
-                for entry, outcome in self._run():
-                    breakdowns = 0
-                    yield entry, outcome
-            except Exception as error:
-                breakdowns += 1
-                if not _is_death(error) or breakdowns == _HOPELESS:
-                    raise
-                self._again += self._unfinished(self._lost())
-            else:
-                if not (self._again or self._alone) or self._is_late():
-                    return
+        try:
+            while True:
+                try:
+                    for entry, outcome in self._run():
+                        self._breakdowns = 0
+                        yield entry, outcome
+                except Exception as error:
+                    self._breakdowns += 1
+                    if not _is_death(error) or self._breakdowns == _HOPELESS:
+                        raise
+                    yield from self._lost()
+                else:
+                    if not (self._again or self._alone) or self._is_late():
+                        return
+        finally:
+            for _, process in self._under_way():
+                end_process(process)
+            for path in self._revoked:
+                path.unlink(missing_ok=True)
 
-    def _lost(self) -> list[Entry]:
-        """What was under way or waiting when a worker itself died: what it was to hand over is not known here."""
-        if self._setting.directory is not None:
-            for number in self._in_flight:
-                with contextlib.suppress(OSError):
-                    mark(self._setting.directory, self._mark(number)).unlink()
-        lost = [entry for entries in self._in_flight.values() for entry in entries]
+    def _lost(self) -> Iterator[tuple[Entry, Outcome]]:
+        """When a worker itself has died: what their processes still bring to an end; the rest is to be run again."""
+        lost = {entry.index: entry for entries in self._in_flight.values() for entry in entries}
+        outcomes = []
+        for path, process in list(self._under_way()):
+            while path.exists() and exists(process):
+                time.sleep(_LOOK / 10)
+            outcomes.append(take_answer(path))
         self._in_flight.clear()
-        return lost
+        n_lost = len(lost)
+        for outcome in outcomes:
+            if outcome is not None and outcome.status is not None:
+                yield lost.pop(outcome.index), outcome
+        left = self._unfinished(list(lost.values()))
+        if len(left) < n_lost:
+            self._breakdowns = 0
+        self._again += left
+
+    def _under_way(self) -> Iterator[tuple[Path, int]]:
+        """Marks of chunks, and the processes at work on them; no other chunk that is waiting is begun any more."""
+        if self._setting.directory is None:
+            return
+        for number in self._in_flight:
+            path = mark(self._setting.directory, self._mark(number))
+            process = revoke(path)
+            self._revoked.append(path)
+            if process is not None:
+                yield path, process
 
     def _mark(self, number: int) -> str:
         return f"{self._name}.{number}"

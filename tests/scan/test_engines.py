@@ -1,5 +1,6 @@
 """The answer depends neither on the engine nor on the number of workers or the order; a dead worker ends nothing."""
 
+import contextlib
 import os
 import time
 import warnings
@@ -173,32 +174,52 @@ def test_a_task_that_kills_its_workers_is_a_failure_and_the_others_are_done(tmp_
     os.remove(tmp_path / "deaths")
 
 
-def kills_the_worker(point, streams):
-    """Not its own process, but the worker that has started it: the engine then ends all its workers."""
-    died = Path(point["log"] + ".died")
+def workers(coordinator):
+    """Those of loky, but not what else it or a test may have started."""
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            parent = int((path / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent == coordinator and b"popen_loky" in (path / "cmdline").read_bytes():
+                yield int(path.name)
+
+
+def kills_a_worker(point, streams):
+    """One of joblib's own, with nothing to do but to wait: the engine then ends all the others."""
+    log = Path(point["log"])
+    with log.with_suffix(".begun").open("a") as file:
+        file.write(f"{point['a']}\n")
     time.sleep(0.02)
-    if point["a"] == 40 and (not died.exists() or point["always"]):
-        died.touch()
-        os.kill(os.getppid(), 9)
-        time.sleep(10)
-    with Path(point["log"]).open("a") as file:
+    if point["a"] in (3, 70) and (point["always"] or not log.with_suffix(f".{point['a']}").exists()):
+        log.with_suffix(f".{point['a']}").touch()
+        time.sleep(0.3)
+        for worker in sorted(workers(point["coordinator"]))[-1:]:
+            os.kill(worker, 9)
+        time.sleep(1)
+        if point["always"]:
+            os.kill(os.getpid(), 9)
+    with log.open("a") as file:
         file.write(f"{point['a']}\n")
     return {"value": 1.0}
 
 
-def test_a_worker_that_dies_itself_repeats_nothing_that_is_finished(tmp_path):
-    constants = {"log": str(tmp_path / "log"), "always": False}
-    data = Scan(kills_the_worker, {"a": list(range(80))}, constants).run(tmp_path / "out", n_jobs=2)
-    assert (tmp_path / "log.died").exists()
+def killing(tmp_path, points, always):
+    constants = {"log": str(tmp_path / "log"), "always": always, "coordinator": os.getpid()}
+    return Scan(kills_a_worker, {"a": points}, constants)
+
+
+def test_a_worker_that_dies_itself_repeats_nothing_that_is_finished_or_under_way(tmp_path):
+    data = killing(tmp_path, list(range(80)), False).run(tmp_path / "out", n_jobs=3)
+    assert (tmp_path / "log.3").exists()
+    assert (tmp_path / "log.70").exists()
     assert (data["status"] == Status.DONE.code).all()
-    # A kill may come between the end of a task and its line.
-    assert len((tmp_path / "log").read_text().split()) <= 80 + 2
+    begun = Counter((tmp_path / "log.begun").read_text().split())
+    assert begun == {str(k): 1 for k in range(80)}
     assert len(list(Reader(tmp_path / "out").records())) == 80
     assert not (tmp_path / "out" / "under-way").exists()
 
 
 def test_workers_that_die_again_and_again_end_the_run_and_what_is_finished_is_kept(tmp_path):
-    scan = Scan(kills_the_worker, {"a": [39, 40, 41]}, {"log": str(tmp_path / "log"), "always": True})
+    scan = killing(tmp_path, [3, 70, 71], True)
     with pytest.raises(TaskError, match=r"can't be run by this engine: .*terminated"):
         scan.run(tmp_path / "out", n_jobs=2)
     assert len(list(Reader(tmp_path / "out").records())) >= 1
