@@ -80,9 +80,8 @@ def call(field: str, function: Callable[..., Any], arguments: Any, /, **given: A
     takes_any = any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values())
     for key, value in arguments.items():
         if key not in parameters and not takes_any:
-            raise reject(
-                f"{field}.{key}", value, f"one of {', '.join(parameters)} as keys of {function.__name__}"
-            )
+            names = f"one of {', '.join(parameters)}" if parameters else "nothing"
+            raise reject(f"{field}.{key}", value, f"{names} as keys of {function.__name__}")
     kinds = _kinds(function)
     filled = {key: _filled(f"{field}.{key}", value, kinds.get(key)) for key, value in arguments.items()}
     filled = {key: value for key, value in given.items() if key in parameters} | filled

@@ -135,6 +135,11 @@ BROKEN = [
         r"model\.prior\.class: got 'Ternary'; allowed: one of Binary, Spherical\.",
     ),
     (
+        'rule = {class = "Teacher"}',
+        'rule = {class = "Teacher", margin = 1}',
+        r"model\.rule\.margin: got 1; allowed: nothing as keys of Teacher\.",
+    ),
+    (
         "num = 3",
         'num = 3\narguments = {brunch = "left"}',
         r"theory\.uninformed\.arguments\.brunch: got 'left'",
