@@ -35,7 +35,7 @@ class Status(enum.Enum):
     )
     UNSATISFIABLE = (
         6,
-        "Every configuration was tried and each violates a constraint: lower the load or the margin.",
+        "No configuration satisfies all constraints: lower the load or the margin, or look for contradictory patterns.",
     )
     DIVERGED = (7, "A quantity ran out of range: increase the damping or check the input's scale.")
     NOT_RUN = (8, "This point was not reached before the run ended: run the same scan again to go on.")

@@ -98,6 +98,13 @@ class Instance:
         described = (_described(prior), _described(channel), *self.model.replication)
         return (self.P, self.N, str(self.patterns.dtype), *checksums, external, *described)
 
+    @cached_property
+    def contradiction(self) -> str | None:
+        """The sentence why no weights satisfy all patterns, where that is plain to see (`models.contradictions`)."""
+        from physlearn.models.contradictions import contradiction
+
+        return contradiction(self)
+
     def __repr__(self) -> str:
         return f"Instance(N={self.N}, P={self.P}, {self.patterns.dtype} patterns, model={self.model})"
 

@@ -1,5 +1,6 @@
 """Channels: how a label and the field of a pattern constrain each other, as the cavity sees it."""
 
+import functools
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from physlearn.quadrature import G_over_H, G_over_H_excess, log_H
 # the tails at its two ends are so alike that their difference would lose all digits.
 _NARROW = 0.5
 _TAIL = 25.0
+# A variance through which P(y|h) is seen as it is.
+_TINY = 1e-30
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(32)
 
 
@@ -70,8 +73,7 @@ class Channel(ABC):
 
     def sample(self, field: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Draw a label for each field from P(y|h): the limit of Z_out for a vanishing variance."""
-        tiny = 1e-30
-        weights = np.exp([self.log_partition(np.float64(label), field, tiny) for label in self.labels])
+        weights = np.exp([self.log_partition(np.float64(label), field, _TINY) for label in self.labels])
         cumulative = np.cumsum(weights / weights.sum(axis=0), axis=0)
         index = (rng.random(len(field)) >= cumulative[:-1]).sum(axis=0)
         return np.array(self.labels)[index]
@@ -219,6 +221,24 @@ class Majority(Channel):
     def _log_vote(self, agree, differ):
         counts = range(self.n_hidden // 2 + 1, self.n_hidden + 1)
         return np.logaddexp.reduce([_log_count(agree, differ, count) for count in counts], axis=0)
+
+
+@functools.lru_cache(maxsize=64)
+def interval(channel: Channel) -> tuple[float, float] | None:
+    """The bounds of a channel that is one for stabilities between them and zero elsewhere; None for any other."""
+    if isinstance(channel, Majority):
+        return (0.0, math.inf)
+    lower, upper = channel.bounds
+    ends = [end for end in (lower, upper) if math.isfinite(end)]
+    probes = np.concatenate([np.linspace(-5, 5, 203), *([end - 1e-3, end + 1e-3] for end in ends)])
+    probes = probes[[np.abs(probe - np.array(ends)).min(initial=1.0) > 1e-4 for probe in probes]]
+    inside = (probes > lower) & (probes < upper)
+    for label in channel.labels:
+        with np.errstate(all="ignore"):
+            logs = channel.log_partition(np.float64(label), label * probes, _TINY)
+        if not (np.abs(logs[inside]).max(initial=0.0) < 1e-9 and logs[~inside].max(initial=-1e9) < -1e3):
+            return None
+    return (lower, upper)
 
 
 def _log_count(agree, differ, count):

@@ -18,6 +18,7 @@ from physlearn.solvers.messages import (
     counts_none,
     entropy_of,
     free_entropy,
+    is_hopeless,
     own_field,
     refusal,
     seeking_refusal,
@@ -81,15 +82,15 @@ class BeliefPropagation(Solver):
     Notes
     -----
     CONVERGED, or UNPHYSICAL where no configuration is counted at the fixed point: a pattern is impossible, or, without
-    a teacher, the number of solutions is below exp(-2), to which Bethe is not sure. NOT_CONVERGED or DIVERGED
-    otherwise.
+    a teacher, the entropy is negative. UNSATISFIABLE, with entropies that are NaN, where `Instance.contradiction` says
+    why no weights at all can satisfy the patterns. NOT_CONVERGED or DIVERGED otherwise.
 
     All patterns are updated from the same fields. Channels that are one between their bounds and zero elsewhere, and
     committees, take some 4 to 10 ns a message; any other channel, through its `log_partition`, a hundred times more.
 
     The trace holds ``residual``, ``overlap`` (q, the mean of m^2) and, where there is a teacher, ``teacher_overlap``
     (of the means). Observables are the first two, ``free_entropy`` (Bethe's phi per weight, the external field
-    included; minus infinity where a pattern cannot be satisfied), and ``entropy`` (phi - B.m/N) where P(y|h) is zero
+    included), and ``entropy`` (phi - B.m/N) where P(y|h) is zero
     or one. Where the instance is `Tethered` there are ``tether_overlap`` (S, of the means with the reference) and
     ``distance`` ((1 - S)/2, if that is of -1 and +1): the entropy is then the local entropy at that distance. The
     result's `magnetisations` are the means.
@@ -135,13 +136,18 @@ class BeliefPropagation(Solver):
 
     def status(self, instance: Instance, state: MessagesState) -> Status | None:
         check_kind(state, self.messages)
+        # The first messages may be those of random fields, of which they tell nothing.
+        settled = state.residual < self.tolerance and (state.n_sweeps > 1 or self.start == 0)
+        if not (settled or state.diverged or state.n_sweeps >= self.n_iterations):
+            return None
         if state.diverged:
             return Status.DIVERGED
-        # The first messages may be those of random fields, of which they tell nothing.
-        if state.residual < self.tolerance and (state.n_sweeps > 1 or self.start == 0):
-            phi = free_entropy(instance, state, self.messages)
-            return Status.UNPHYSICAL if counts_none(instance, phi, state.mean) else Status.CONVERGED
-        return Status.NOT_CONVERGED if state.n_sweeps >= self.n_iterations else None
+        if is_hopeless(instance, state.weights):
+            return Status.UNSATISFIABLE
+        if not settled:
+            return Status.NOT_CONVERGED
+        phi = free_entropy(instance, state, self.messages)
+        return Status.UNPHYSICAL if counts_none(instance, phi, state.mean) else Status.CONVERGED
 
     def record(self, instance: Instance, state: MessagesState) -> dict[str, float]:
         return moments(instance, state)
@@ -174,7 +180,9 @@ def moments(instance: Instance, state: MessagesState) -> dict[str, float]:
 
 def entropies(instance: Instance, state: MessagesState, messages: str) -> dict[str, float]:
     """Bethe free entropy and entropy, and the distance from the reference to which the instance is tethered."""
-    phi, mean = free_entropy(instance, state, messages), state.mean
+    phi, mean = math.nan, state.mean
+    if not is_hopeless(instance, state.weights):
+        phi = free_entropy(instance, state, messages)
     observables = entropy_of(instance, phi, mean)
     if isinstance(instance, Tethered):
         observables |= instance.observables(mean)

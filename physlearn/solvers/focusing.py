@@ -17,6 +17,7 @@ from physlearn.solvers.messages import (
     advance,
     check_kind,
     free_entropy,
+    is_hopeless,
     log_2cosh,
     own_field,
     seeking_refusal,
@@ -81,14 +82,15 @@ class FocusingBP(Solver):
 
     Notes
     -----
-    SOLVED, or COMPLETED where the protocol is over. The trace holds for each step ``coupling``, ``n_replicas``,
-    ``energy``, ``converged`` (1 or 0), ``residual``, ``overlap`` and, where there is a teacher, ``teacher_overlap``.
-    With `local_entropy`, and a finite coupling, there are also ``distance`` (of a replica from the centre) and
-    ``local_entropy``: by Bethe, (1/N) times the logarithm of the number of solutions at that distance from a centre
-    drawn as the replicated measure does (BP.15), minus infinity where a pattern is impossible. For infinitely many
-    replicas the centre is the signs of the fields, and this is what `BeliefPropagation` finds on the instance
-    `Tethered` to it. At infinite coupling, that of `StandardReinforcement`, the distance is zero, where there is one
-    configuration: Bethe's limit is negative (BP.21).
+    SOLVED, or COMPLETED where the protocol is over; UNSATISFIABLE, with local entropies that are NaN, where
+    `Instance.contradiction` says why no weights at all can satisfy the patterns. The trace holds for each step
+    ``coupling``, ``n_replicas``, ``energy``, ``converged`` (1 or 0), ``residual``, ``overlap`` and, where there is a
+    teacher, ``teacher_overlap``. With `local_entropy`, and a finite coupling, there are also ``distance`` (of a replica
+    from the centre) and ``local_entropy``: by Bethe, (1/N) times the logarithm of the number of solutions at that
+    distance from a centre drawn as the replicated measure does (BP.15). For infinitely many replicas the centre is the
+    signs of the fields, and this is what `BeliefPropagation` finds on the instance `Tethered` to it. At infinite
+    coupling, that of `StandardReinforcement`, the distance is zero, where there is one configuration: Bethe's limit is
+    negative (BP.21).
 
     References
     ----------
@@ -161,7 +163,9 @@ class FocusingBP(Solver):
         over = state.n_steps >= len(self._steps)
         if state.energy == 0 and (self.stop or over):
             return Status.SOLVED
-        return Status.COMPLETED if over else None
+        if over:
+            return Status.UNSATISFIABLE if is_hopeless(instance, state.weights) else Status.COMPLETED
+        return None
 
     def record(self, instance: Instance, state: FocusingState) -> dict[str, float]:
         coupling, n_replicas = self._steps[max(state.n_steps - 1, 0)]
@@ -202,6 +206,8 @@ def focused(
         drawn = sign * np.tanh(total)
         overlap += float(probability @ drawn) / instance.N
         sites += float(probability @ (log_2cosh(total) - coupling * drawn))
+    if is_hopeless(instance, state.weights):
+        return {"distance": (1 - overlap) / 2, "local_entropy": math.nan}
     value = free_entropy(instance, state, messages, sites)
     if instance.external is not None:
         value -= float(instance.external @ state.mean) / instance.N

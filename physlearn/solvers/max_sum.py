@@ -10,9 +10,10 @@ from physlearn.kernels.belief_propagation import ROWS
 from physlearn.kernels.max_sum import sweep_max_sum
 from physlearn.models import Instance, Model
 from physlearn.models.base import integer_bounds
+from physlearn.models.channels import interval
 from physlearn.results import Status
 from physlearn.solvers.base import Solver
-from physlearn.solvers.messages import MessagesState, interval, own_field, refusal, shared, signs, start
+from physlearn.solvers.messages import MessagesState, own_field, refusal, shared, signs, start
 
 # Below this number of messages a thread costs more than it saves.
 _WORTH_A_THREAD = 10_000

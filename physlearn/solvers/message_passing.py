@@ -1,5 +1,6 @@
 """Message passing: approximate marginals of the weights, iterated to a fixed point."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,7 @@ from physlearn.models.base import normalised_overlap
 from physlearn.results import Status
 from physlearn.solvers import shared_inputs
 from physlearn.solvers.base import Solver, State
-from physlearn.solvers.messages import counts_none, entropy_of, teacher_overlap
+from physlearn.solvers.messages import counts_none, entropy_of, is_hopeless, teacher_overlap
 
 # Units that are treated jointly have 2^K configurations at each input.
 _MOST_UNITS = 11
@@ -112,17 +113,20 @@ class AMP(Solver):
     Notes
     -----
     The status tells of the fixed point: CONVERGED, UNPHYSICAL where it counts no configuration (a pattern is
-    impossible, or, of binary weights and without a teacher, N times the entropy is below -2), NOT_CONVERGED or
-    DIVERGED, and never SOLVED; whether the weights deployed (sign a, for binary ones) violate a constraint is the
-    observable ``solved``. With reinforcement it is SOLVED, or COMPLETED where the sweeps ran out. Where the channel
-    doesn't tell w from -w (symmetric perceptron) a = 0 is the fixed point; the weights are then arbitrary.
+    impossible, or, of binary weights and without a teacher, the entropy is negative), NOT_CONVERGED or DIVERGED, and
+    never SOLVED; whether the weights deployed (sign a, for binary ones) violate a constraint is the observable
+    ``solved``. It is UNSATISFIABLE, and the entropies are NaN, where `Instance.contradiction` says why no weights at
+    all can satisfy the patterns: a fixed point need not show it, since each pattern sees the others as noise. With
+    reinforcement the status is SOLVED, or COMPLETED where the sweeps ran out. Where the channel doesn't tell w from -w
+    (symmetric perceptron) a = 0 is the fixed point; the weights are then arbitrary.
 
     The trace holds ``overlap`` (q, the mean of a^2), ``teacher_overlap`` (a.w*/N, of the means) and ``residual``.
-    Observables of the result are ``overlap`` and ``residual``, ``free_entropy`` (phi per weight, of Bethe and Peierls;
-    meaningful at a fixed point), for hard constraints ``entropy`` (of the solutions: phi without an external field's
-    own part; zero where a binary teacher is perfectly recovered) and, where there is a teacher,
-    ``generalization_error_bayes`` (of the means) and ``generalization_error_amp`` (of the weights deployed), but for
-    committees. Where the instance is `Tethered` there are ``tether_overlap`` and ``distance`` (see there).
+    Observables of the result are ``overlap`` and ``residual`` (infinite before the first sweep), without reinforcement
+    ``free_entropy`` (phi per weight, of Bethe and Peierls; meaningful at a fixed point) and for hard constraints
+    ``entropy`` (of the solutions: phi without an external field's own part; zero where a binary teacher is perfectly
+    recovered), and, where there is a teacher, ``generalization_error_bayes`` (of the means) and
+    ``generalization_error_amp`` (of the weights deployed), but for committees. Where the instance is `Tethered` there
+    are ``tether_overlap`` and ``distance`` (see there).
 
     References
     ----------
@@ -227,16 +231,23 @@ class AMP(Solver):
         if is_joint != (state.variance.ndim == 2):
             given, own = (False, True) if is_joint else (True, False)
             raise reject("state", f"one of joint={given}", f"states of this solver's joint={own}")
-        if state.diverged:
-            return Status.DIVERGED
         if self.reinforcement:
+            if state.diverged:
+                return Status.DIVERGED
             if instance.model.energy(instance, self.weights(instance, state)) == 0:
                 return Status.SOLVED
             return Status.COMPLETED if state.n_sweeps >= self.n_iterations else None
-        if state.residual < self.tolerance:
+        settled = state.residual < self.tolerance
+        if not (settled or state.diverged or state.n_sweeps >= self.n_iterations):
+            return None
+        if state.diverged:
+            return Status.DIVERGED
+        if is_hopeless(instance, self.weights(instance, state)):
+            return Status.UNSATISFIABLE
+        if settled:
             is_none = counts_none(instance, _free_entropy(instance, state), state.mean)
             return Status.UNPHYSICAL if is_none else Status.CONVERGED
-        return Status.NOT_CONVERGED if state.n_sweeps >= self.n_iterations else None
+        return Status.NOT_CONVERGED
 
     def record(self, instance: Instance, state: AMPState) -> dict[str, float]:
         records = {"overlap": float(np.mean(np.square(state.mean))), "residual": state.residual}
@@ -250,12 +261,11 @@ class AMP(Solver):
         return weights if weights.any() else state.draw
 
     def observables(self, instance: Instance, state: AMPState) -> dict[str, Any]:
-        phi = _free_entropy(instance, state)
-        observables = {
-            "overlap": float(np.mean(np.square(state.mean))),
-            "residual": state.residual,
-            **entropy_of(instance, phi, state.mean),
-        }
+        observables = {"overlap": float(np.mean(np.square(state.mean))), "residual": state.residual}
+        if not self.reinforcement:  # else there is no fixed point
+            hopeless = is_hopeless(instance, self.weights(instance, state))
+            phi = math.nan if hopeless else _free_entropy(instance, state)
+            observables |= entropy_of(instance, phi, state.mean)
         if (
             instance.teacher is not None
             and instance.model.teacher_channel is not None

@@ -1,6 +1,5 @@
 """What the kinds of belief propagation share: messages from patterns to binary weights, and the Bethe free entropy."""
 
-import functools
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -10,8 +9,9 @@ import numpy as np
 from physlearn.inputs import reject
 from physlearn.kernels import belief_propagation as kernels
 from physlearn.kernels.threads import in_slices
-from physlearn.models import Binary, Channel, Committee, Instance, Majority, Model
+from physlearn.models import Binary, Channel, Committee, Instance, Model
 from physlearn.models.base import integer_bounds
+from physlearn.models.channels import interval
 from physlearn.solvers.base import State
 
 # The least variance of a sum of +-1 or normal terms that is taken for Gaussian: that of a single uncertain weight.
@@ -19,6 +19,8 @@ FLOOR = 1.0
 # Below this number of messages a thread costs more than it saves.
 _WORTH_A_THREAD = 300_000
 _TINY = 1e-30
+# The logarithm of the number of solutions is called negative below this: a single solution has zero, but for rounding.
+_ROUNDING = 1e-6
 
 
 @dataclass
@@ -234,6 +236,14 @@ def free_entropy(
     return total / instance.N
 
 
+def is_hopeless(instance: Instance, weights: np.ndarray) -> bool:
+    """Whether these weights violate a constraint, and plainly all others do: Gaussian messages don't see that."""
+    model = instance.model
+    return (
+        model.energy_refusal is None and model.energy(instance, weights) > 0 and bool(instance.contradiction)
+    )
+
+
 def entropy_of(instance: Instance, phi: float, mean: np.ndarray) -> dict[str, float]:
     """The free entropy and, where P(y|h) is zero or one, the entropy phi - B.m/N."""
     observables = {"free_entropy": phi}
@@ -246,35 +256,16 @@ def entropy_of(instance: Instance, phi: float, mean: np.ndarray) -> dict[str, fl
 def counts_none(instance: Instance, phi: float, mean: np.ndarray) -> bool:
     """Whether a fixed point counts no configuration at all: some pattern is impossible, or ln of their number negative.
 
-    Bethe's N s is right to order one, and is taken for negative below -2. Where there is a teacher there is a
-    configuration, and a fixed point of negative entropy is metastable beside it.
+    Where there is a teacher there is a configuration, and a fixed point of negative entropy is metastable beside it.
     """
     entropy = entropy_of(instance, phi, mean).get("entropy", math.inf)
-    negative = isinstance(instance.model.prior, Binary) and instance.N * entropy < -2
+    negative = isinstance(instance.model.prior, Binary) and instance.N * entropy < -_ROUNDING
     return not math.isfinite(phi) or (instance.teacher is None and negative)
 
 
 def own_field(instance: Instance, total: np.ndarray) -> np.ndarray:
     """The sums of the messages, with the instance's external field."""
     return total if instance.external is None else total + instance.external
-
-
-@functools.lru_cache(maxsize=64)
-def interval(channel: Channel) -> tuple[float, float] | None:
-    """The bounds of a channel that is one for stabilities between them and zero elsewhere; None for any other."""
-    if isinstance(channel, Majority):
-        return (0.0, math.inf)
-    lower, upper = channel.bounds
-    ends = [end for end in (lower, upper) if math.isfinite(end)]
-    probes = np.concatenate([np.linspace(-5, 5, 203), *([end - 1e-3, end + 1e-3] for end in ends)])
-    probes = probes[[np.abs(probe - np.array(ends)).min(initial=1.0) > 1e-4 for probe in probes]]
-    inside = (probes > lower) & (probes < upper)
-    for label in channel.labels:
-        with np.errstate(all="ignore"):
-            logs = channel.log_partition(np.float64(label), label * probes, _TINY)
-        if not (np.abs(logs[inside]).max(initial=0.0) < 1e-9 and logs[~inside].max(initial=-1e9) < -1e3):
-            return None
-    return (lower, upper)
 
 
 def teacher_overlap(instance: Instance, mean: np.ndarray) -> float:

@@ -62,7 +62,7 @@ def _marked(instance: Instance, chosen: np.ndarray) -> np.ndarray:
     """A bool array (..., P) as bits (..., n_words)."""
     words = _masks(instance, *chosen.shape[:-1])
     flat = chosen.reshape(math.prod(chosen.shape[:-1]), instance.P)
-    words.reshape(len(flat), -1)[:] = columns_as_bits(np.ascontiguousarray(flat.T))
+    words.reshape(len(flat), words.shape[-1])[:] = columns_as_bits(np.ascontiguousarray(flat.T))
     return words
 
 

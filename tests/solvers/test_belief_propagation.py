@@ -187,16 +187,13 @@ def test_bethe_entropies_of_the_known_instance(known):
 
 @pytest.mark.parametrize("messages", ["gaussian", "exact"])
 def test_what_cannot_be_satisfied_is_told(messages):
-    """A pattern beyond reach, two that contradict each other, and a load beyond the capacity."""
-    out_of_reach = Instance(np.ones((1, 5)), [1], model=Perceptron(0.1, margin=3.0))
-    contradictory = Instance(np.ones((2, 1)), [1, -1])
+    """A load beyond the capacity, and a tether that leaves a pattern no way to be satisfied."""
     solver = BeliefPropagation(messages=messages, damping=0.5)
-    for instance in (out_of_reach, contradictory, Perceptron(0.9).sample(101, 1)):
-        result = solve(instance, solver, 1)
-        assert result.status is Status.UNPHYSICAL
-        assert result.entropy < -2 / instance.N
-    if messages == "exact":
-        assert solve(out_of_reach, solver, 1).entropy == -math.inf
+    beyond = solve(Perceptron(0.9).sample(101, 1), solver, 1)
+    assert beyond.status is Status.UNPHYSICAL
+    assert beyond.entropy < -2 / 101
+    forced = Tethered(Instance(np.ones((1, 5)), [1]), -np.ones(5), 1e6)
+    assert solve(forced, solver, 1).status is Status.UNPHYSICAL
     # With a teacher there is a solution, though the fixed point without knowledge of it counts none.
     metastable = solve(Perceptron(1.4, rule=Teacher()).sample(101, 1), BeliefPropagation(damping=0.5), 1)
     assert metastable.status in (Status.CONVERGED, Status.NOT_CONVERGED)
@@ -263,7 +260,7 @@ def test_gaussian_messages_through_the_general_channel_are_the_same(name, monkey
 
 
 def test_intervals_are_recognised():
-    from physlearn.solvers.messages import interval
+    from physlearn.models.channels import interval
 
     assert interval(Threshold(0.2)) == (0.2, math.inf)
     assert interval(Band(-0.6, 1.3)) == (-0.6, 1.3)
