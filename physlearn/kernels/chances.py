@@ -10,7 +10,7 @@ pick(bound, a, target)
 place(bound, a, i, chance)
     Gives weight i a bound for this chance, which has changed; returns the rate.
 mark(bound, a, i, w, cost)
-    Notes the value of a weight and its field cost.
+    Notes the value of a weight and its field cost, for kinds that keep them.
 
 `Listed`, here, computes every chance; `Sliced` of `kernels.classes` sorts the weights into a few classes.
 """
@@ -19,52 +19,15 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba.extending import overload
 
-from physlearn.kernels.flips import INLINE, change, compiled, function_for, helper, inlined, register
+from physlearn.kernels.flips import by_kind, change, helper, inlined, register
 
 GROUP = 32
 """Chances of a `Listed` bound that are added up together."""
 
 
-def survey(system, bound, a, weights, beta, costs):
-    """See the module."""
-    return function_for("survey", bound)(system, bound, a, weights, beta, costs)
-
-
-def pick(bound, a, target):
-    """See the module."""
-    return function_for("pick", bound)(bound, a, target)
-
-
-def place(bound, a, i, chance):
-    """See the module."""
-    return function_for("place", bound)(bound, a, i, chance)
-
-
-def mark(bound, a, i, w, cost):
-    """See the module."""
-    return function_for("mark", bound)(bound, a, i, w, cost)
-
-
-@overload(survey, jit_options=INLINE)
-def _(system, bound, a, weights, beta, costs):
-    return compiled("survey", bound)
-
-
-@overload(pick, jit_options=INLINE)
-def _(bound, a, target):
-    return compiled("pick", bound)
-
-
-@overload(place, jit_options=INLINE)
-def _(bound, a, i, chance):
-    return compiled("place", bound)
-
-
-@overload(mark, jit_options=INLINE)
-def _(bound, a, i, w, cost):
-    return compiled("mark", bound)
+survey, pick, place = by_kind("survey", at=1), by_kind("pick"), by_kind("place")
+mark = by_kind("mark", is_optional=True)
 
 
 class Listed(NamedTuple):
@@ -136,8 +99,4 @@ def _listed_place(bound, a, i, chance):
     return _add_groups(bound, a)
 
 
-def _listed_mark(bound, a, i, w, cost):
-    pass
-
-
-register(Listed, survey=_listed_survey, pick=_listed_pick, place=_listed_place, mark=_listed_mark)
+register(Listed, survey=_listed_survey, pick=_listed_pick, place=_listed_place)

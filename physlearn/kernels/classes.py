@@ -19,12 +19,10 @@ from numba.extending import intrinsic, overload
 from physlearn.kernels.bits import BLOCK, increment, popcount
 from physlearn.kernels.flips import (
     ALL,
-    INLINE,
     NONE,
     SignErrors,
     SignLinear,
-    compiled,
-    function_for,
+    by_kind,
     helper,
     inlined,
     register,
@@ -63,14 +61,7 @@ def _(word):
     return lambda word: _first_one(word)
 
 
-def crossings(system, bound, k, start):
-    """See the module."""
-    return function_for("crossings", system)(system, bound, k, start)
-
-
-@overload(crossings, jit_options=INLINE)
-def _(system, bound, k, start):
-    return compiled("crossings", system)
+crossings = by_kind("crossings")
 
 
 class Sliced(NamedTuple):

@@ -41,59 +41,36 @@ def register(kind: type, **functions: Callable) -> None:
         _KINDS.setdefault(name, {})[kind] = function
 
 
-def function_for(name: str, system: Any) -> Callable:
-    """The function of this name for the kind that a system is of."""
-    return _KINDS[name][type(system)]
-
-
-def replica(system, a):
-    """See the module."""
-    return function_for("replica", system)(system, a)
-
-
-def change(system, i, w):
-    """See the module."""
-    return function_for("change", system)(system, i, w)
-
-
-def flip(system, i, w, change):
-    """See the module."""
-    return function_for("flip", system)(system, i, w, change)
-
-
-def refresh(system, weights):
-    """See the module."""
-    return function_for("refresh", system)(system, weights)
-
-
 # Without the counting of references to arrays, which costs more than a flip: nothing below a kernel allocates.
 PLAIN = {"_nrt": False}
 INLINE = {"_nrt": False, "forceinline": True}
 
 
-def compiled(name: str, kind: Any) -> Callable | None:
-    """The same for the type that the compiler gives to a system; None where there is none."""
-    return _KINDS[name].get(getattr(kind, "instance_class", type(None)))
+def by_kind(name: str, at: int = 0, options: dict[str, bool] = INLINE, is_optional: bool = False) -> Callable:
+    """The function that does what is registered under a name for the kind of its argument number `at`.
+
+    In Python that is looked up at each call, in kernels when they are compiled, by the argument's type. If it is
+    optional, nothing is done for kinds that have none.
+    """
+
+    def look_up(kind: type) -> Callable:
+        return _KINDS[name].get(kind, _nothing) if is_optional else _KINDS[name][kind]
+
+    def function(*arguments: Any) -> Any:
+        return look_up(type(arguments[at]))(*arguments)
+
+    overload(function, strict=False, jit_options=options)(
+        lambda *types: look_up(getattr(types[at], "instance_class", type(None)))
+    )
+    return function
 
 
-@overload(replica, jit_options=INLINE)
-def _(system, a):
-    return compiled("replica", system)
+def _nothing(*arguments: Any) -> None:
+    return None
 
 
-@overload(change, jit_options=INLINE)
-def _(system, i, w):
-    return compiled("change", system)
-
-
-@overload(flip, jit_options=INLINE)
-def _(system, i, w, change):
-    return compiled("flip", system)
-
-
-@overload(refresh, jit_options=PLAIN)
-def _(system, weights):
-    return compiled("refresh", system)
+replica, change, flip = by_kind("replica"), by_kind("change"), by_kind("flip")
+refresh = by_kind("refresh", options=PLAIN)
 
 
 def helper(function: Callable) -> Callable:

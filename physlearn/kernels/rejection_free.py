@@ -164,24 +164,8 @@ def _flip(system, bound, weights, best, counts, flipped, energies, errors, a, i,
 
 
 @njit(cache=True, nogil=True, _nrt=False)
-def wait(
-    system,
-    bound,
-    weights,
-    best,
-    counts,
-    flipped,
-    waits,
-    energies,
-    errors,
-    beta,
-    pull,
-    tether,
-    n_sweeps,
-    work,
-    record,
-    rng,
-):
+def wait(system, bound, weights, best, counts, flipped, waits, energies, errors, beta, pull, tether,
+         n_sweeps, work, record, rng):  # fmt: skip
     """Metropolis sweeps without rejections, in place.
 
     Parameters

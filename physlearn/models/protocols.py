@@ -1,17 +1,15 @@
 """Protocols of focusing: how the coupling of replicas to their centre, and their number, grow step by step."""
 
-import functools
-import itertools
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from physlearn.inputs import keep, number, reject
-from physlearn.models.schedules import linear
+from physlearn.models.schedules import linear, rising
 
 
 class Protocol(ABC):
@@ -36,7 +34,7 @@ class StandardReinforcement(Protocol):
     rates: Iterable[float] = linear(0.0, 0.99, 100)
 
     def __post_init__(self) -> None:
-        keep(self, rates=_rising("rates", self.rates, at_least=0.0, below=1.0))
+        keep(self, rates=rising("rates", self.rates, "rates", at_least=0.0, below=1.0))
 
     @property
     def steps(self) -> tuple[tuple[float, float], ...]:
@@ -61,7 +59,7 @@ class PseudoReinforcement(Protocol):
     def __post_init__(self) -> None:
         keep(
             self,
-            rates=_rising("rates", self.rates, at_least=0.0, below=1.0),
+            rates=rising("rates", self.rates, "rates", at_least=0.0, below=1.0),
             exponent=number("exponent", self.exponent, above=0, at_most=0.5),
         )
 
@@ -90,7 +88,7 @@ class Scoping(Protocol):
         keep(
             self,
             n_replicas=_n_replicas(self.n_replicas),
-            couplings=_rising("couplings", self.couplings, at_least=0.0),
+            couplings=rising("couplings", self.couplings, "couplings", at_least=0.0),
         )
 
     @property
@@ -114,8 +112,8 @@ class FreeScoping(Protocol):
     n_replicas: Iterable[float]
 
     def __post_init__(self) -> None:
-        couplings = _rising("couplings", self.couplings, at_least=0.0)
-        n_replicas = _rising("n_replicas", self.n_replicas, _n_replicas)
+        couplings = rising("couplings", self.couplings, "couplings", at_least=0.0)
+        n_replicas = rising("n_replicas", self.n_replicas, "numbers of replicas", _n_replicas)
         if len(couplings) != len(n_replicas):
             raise reject("n_replicas", f"a schedule of {len(n_replicas)} values", f"{len(couplings)} values")
         keep(self, couplings=couplings, n_replicas=n_replicas)
@@ -129,19 +127,3 @@ def _n_replicas(value: Any) -> float:
     """A number of replicas, which may be infinite."""
     is_infinite = isinstance(value, (float, np.floating)) and value == math.inf
     return math.inf if is_infinite else number("n_replicas", value, at_least=2)
-
-
-def _rising(
-    field: str, values: Any, check: Callable[[Any], float] | None = None, **limits: float
-) -> tuple[float, ...]:
-    """The values of a schedule as floats, if they never decrease."""
-    check = check or functools.partial(number, field, **limits)
-    try:
-        checked = tuple(check(value) for value in values)
-    except TypeError:
-        raise reject(field, values, "a sequence of numbers") from None
-    if not checked:
-        raise reject(field, values, "at least one value")
-    if any(after < before for before, after in itertools.pairwise(checked)):
-        raise reject(field, values, "schedules that never decrease")
-    return checked

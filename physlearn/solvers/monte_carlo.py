@@ -345,7 +345,7 @@ class SimulatedAnnealing(MonteCarlo):
     _stops_at_solution = True
 
     def __post_init__(self) -> None:
-        keep(self, schedule=rising("schedule", self.schedule, "inverse temperatures"))
+        keep(self, schedule=rising("schedule", self.schedule, "inverse temperatures", at_least=0))
         self._check()
 
     def betas(self, first: int, last: int) -> np.ndarray:
@@ -417,7 +417,7 @@ class ReplicatedAnnealing(SimulatedAnnealing):
         keep(
             self,
             n_replicas=integer("n_replicas", self.n_replicas, at_least=2, at_most=1000),
-            coupling_schedule=rising("coupling_schedule", self.coupling_schedule, "couplings"),
+            coupling_schedule=rising("coupling_schedule", self.coupling_schedule, "couplings", at_least=0),
             attraction=choice("attraction", self.attraction, ("pairs", "centre")),
         )
 
