@@ -2,11 +2,13 @@
 
 All start from the same configuration, annealed to the inverse temperature at which they are timed, and go on from
 there: acceptance is what it is in that state (at beta = 2 and N = 10001 a glass: next to nothing). A second table has
-other energies, tethers, replicas and committees against the errors of one perceptron, at the same temperature, where
-other energies accept more; a third the whole of an annealing. ``make bench``.
+other energies, tethers, replicas and committees against the errors of one perceptron, where
+other energies accept more, and against a compiled scan of all patterns with the same energy and fields; a third the
+whole of an annealing. ``make bench``.
 """
 
 import math
+from time import perf_counter
 
 import numpy as np
 import pytest
@@ -64,6 +66,36 @@ def array_scan(columns, sums, threshold, weights, beta, n_proposals, rng):
 compiled_scan = njit(scan)
 
 
+@njit
+def coupled_scan(columns, sums, threshold, is_linear, weights, coupling, tether, beta, n_proposals, rng):
+    """The same for replicas with a tether, (n_replicas, N), in turn: of the errors, or of the distances to the edge."""
+    n_replicas, N = weights.shape
+    root = math.sqrt(N)
+    for _ in range(n_proposals // n_replicas):
+        for a in range(n_replicas):
+            i = int(rng.random() * N)
+            push, cost = -2 * weights[a, i], 2 * weights[a, i] * tether[i]
+            for b in range(n_replicas):
+                if b != a:
+                    cost += 2 * coupling * weights[a, i] * weights[b, i]
+            if is_linear:
+                distance = 0
+                for mu in range(sums.shape[1]):
+                    s = sums[a, mu]
+                    distance += min(s, 0) - min(s + push * columns[i, mu], 0)
+                change = distance / root
+            else:
+                errors = 0
+                for mu in range(sums.shape[1]):
+                    s = sums[a, mu]
+                    errors += (s + push * columns[i, mu] < threshold) - (s < threshold)
+                change = float(errors)
+            if rng.random() < math.exp(-beta * change - cost):
+                for mu in range(sums.shape[1]):
+                    sums[a, mu] += push * columns[i, mu]
+                weights[a, i] = -weights[a, i]
+
+
 def annealed(patterns, N, P, beta):
     """An instance, and a walk on it annealed to `beta` in 2000 sweeps (200 for real patterns)."""
     instance = Perceptron(P / N, patterns=patterns).sample(N, 1)
@@ -85,6 +117,7 @@ def rounds(instance, energy, walk, beta, n_sweeps):
     work, rng = work_space(instance.N, fields), generator(3)
 
     def run():
+        record[:] = 0
         walk.counts[SWEEPS] = 1  # nothing is computed afresh, which is due once in 64 sweeps
         sweep(*arguments, walk.errors, np.full(n_sweeps, beta), fields, False, work, record, rng)
         return record[:, ACCEPTED].sum()
@@ -162,13 +195,38 @@ def sample(name):
     return instance, energy
 
 
+COLDER = 30  # beta of linear energies, which change by some 2/sqrt N where an error is one
+SCANNED = ("errors", "errors, tether", "errors, 3 replicas", "linear", "linear, tether", "linear, 3 replicas")
+
+
+def scan_time(instance, energy, walk, beta):
+    """Nanoseconds of a proposal by `coupled_scan`, from where the walk is."""
+    model = instance.model
+    weights = walk.weights.reshape(-1, instance.N).copy()
+    sums = (weights.astype(float) @ instance.gauged.T).astype(np.int16)
+    coupling = model.coupling if isinstance(model, Replicated) else 0.0
+    tether = np.zeros(instance.N) if instance.external is None else instance.external
+    columns, is_linear, spent = np.ascontiguousarray(instance.gauged.T), energy == Linear(), []
+    for n in (len(weights), *[3000] * 10):
+        before = perf_counter()
+        coupled_scan(columns, sums, np.int16(1), is_linear, weights, coupling, tether, beta, n, generator(3))
+        spent.append((perf_counter() - before) / n * 1e9)
+    return min(spent[1:])
+
+
 @pytest.fixture(scope="module")
-def ratios():
+def scans():
+    return {}
+
+
+@pytest.fixture(scope="module")
+def ratios(scans):
     rows = {}
     yield rows
     print(
         "\n\nMetropolis, N = 1001, P = 500, +-1 patterns, ns per proposal (ratio to the errors of one perceptron):"
     )
+    print(f"(beta = {2 * COLDER} and {COLDER // 2} for linear energies)")
     print(f"{'':>28}{'beta = 2':>20}{'accepted':>10}{'beta = 0.5':>20}{'accepted':>10}")
     for name in VARIANTS:
         cells = ""
@@ -176,15 +234,25 @@ def ratios():
             time, rate = rows[name, beta]
             cells += f"{time:>10.1f} ({time / rows['errors', beta][0]:6.2f}x){rate:>10.1%}"
         print(f"{name:>28}{cells}")
+    print("\nThe same by a compiled scan of all patterns (ratio to the kernel):")
+    for name in SCANNED:
+        cells = "".join(
+            f"{scans[name, beta]:>10.1f} ({scans[name, beta] / rows[name, beta][0]:6.2f}x){'':>10}"
+            for beta in (2.0, 0.5)
+        )
+        print(f"{name:>28}{cells}")
 
 
 @pytest.mark.parametrize("beta", [2.0, 0.5])
 @pytest.mark.parametrize("name", VARIANTS)
-def test_time_per_proposal_of_variants(benchmark, ratios, name, beta):
+def test_time_per_proposal_of_variants(benchmark, ratios, scans, name, beta):
     instance, energy = sample(name)
-    walk = settled(instance, energy, beta, 200)
+    own = beta * (COLDER if energy == Linear() else 1)
+    walk = settled(instance, energy, own, 200)
+    if name in SCANNED:
+        scans[name, beta] = scan_time(instance, energy, walk, own)
     n_proposals = 20 * instance.N * len(walk.errors)
-    run, accepted = rounds(instance, energy, walk, beta, 20), []
+    run, accepted = rounds(instance, energy, walk, own, 20), []
     run()
     benchmark.pedantic(lambda: accepted.append(run()), rounds=ROUNDS)
     rate = np.mean(accepted) / n_proposals
