@@ -121,7 +121,7 @@ def test_reinforcement_finds_solutions():
 )
 def test_trajectory_of_a_tree_is_state_evolution(model):
     """Each of ten sweeps of ten instances: Student's t at a false alarm of 1e-4, and 10/N for the finite size."""
-    N, n = 3003 if model.n_hidden == 3 else 3005, 10
+    N, n = 5001 if model.n_hidden == 3 else 5005, 10
     theory = committee_state_evolution(model, n)
     traces = [
         solve(model.sample(N, seed), AMP(n_iterations=n, tolerance=1e-15), 1).trace for seed in range(10)
