@@ -87,7 +87,10 @@ def refusal(name: str, model: Model) -> str | None:
     if model.energy_refusal:
         return f"{name} needs an energy: {model.energy_refusal}"
     if model.channel.bounds[1] < math.inf:
-        return f"{name} pushes stabilities upwards, but {model.channel!r} also bounds them from above."
+        return (
+            f"{name} pushes stabilities upwards, but {model.channel!r} also bounds them from above; "
+            "FocusingBP, MaxSum and SimulatedAnnealing take such bounds."
+        )
     return None
 
 
@@ -192,8 +195,9 @@ class OnLine(Solver):
         if n_states is not None:
             n_states = integer("n_states", n_states, at_least=2, at_most=_LARGEST)
             if n_states % 2:
+                same = f"|h| <= {n_states - 1} allows those of n_states = {n_states - 1}"
                 raise reject(
-                    "n_states", n_states, "even numbers, because hidden states are odd and come in pairs"
+                    "n_states", n_states, f"even numbers, since hidden states are odd, in pairs: {same}"
                 )
         keep(
             self,
@@ -223,7 +227,8 @@ class SBPI(OnLine):
     n_sweeps : int
         Sweeps (epochs) at most.
     n_states : int, optional
-        Even number of hidden states. By default 2 round(0.9 sqrt(N/K)): 56 for a perceptron of 1001 weights.
+        Even number of hidden states. By default 2 round(0.9 sqrt(N/K)): 56 for a perceptron of 1001 weights. Where
+        others state an odd number, such as 41 with abs(h) <= 40, the odd integers among these are 40 states.
     threshold : float
         theta >= 0, in the units of S. Two is the effect of one flip; at odd N and zero margin it is the same as one,
         since S is odd.

@@ -174,7 +174,10 @@ def test_a_margin_on_the_lattice_is_decided_as_by_the_model():
     ("make", "sentence"),
     [
         (lambda: SBPI(0), r"n_sweeps: got 0; allowed: an integer >= 1\."),
-        (lambda: SBPI(n_states=41), r"n_states: got 41; allowed: even numbers, because .*\."),
+        (
+            lambda: SBPI(n_states=41),
+            r"n_states: got 41; allowed: even .* \|h\| <= 40 allows those of n_states = 40\.",
+        ),
         (lambda: BPI(n_states=0), r"n_states: got 0; allowed: an integer >= 2 and <= 32766\."),
         (lambda: BPI(n_states=32768), r"n_states: got 32768; allowed: an integer >= 2 and <= 32766\."),
         (lambda: SBPI(probability=1.2), r"probability: got 1\.2; allowed: a finite number >= 0 and <= 1\."),
