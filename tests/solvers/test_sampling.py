@@ -1,6 +1,7 @@
 """Every sampler of every model and energy draws from the measure it claims, counted out on all configurations."""
 
 import itertools
+import zlib
 
 import numpy as np
 import pytest
@@ -27,34 +28,43 @@ ENERGIES = [Errors(), Linear(), CrossEntropy(0.7)]
 SINGLE = ["storage", "storage, gaussian", "storage, margin", "symmetric", "band", "band, gaussian"]
 COMMITTEES = ["committee", "committee, gaussian", "tree, teacher", "tree, gaussian"]
 BETA, COUPLING, N_SAMPLES = 0.7, 0.25, 6000
+COUNTED = {}
 
 
-def drawn(model, N, P):
+def drawn(model, P, N=12):
+    """Ties are violated: even numbers of +-1 weights, which `Model.sample` refuses, are counted like any others."""
+    rng = np.random.default_rng(7)
     model = ALL_MODELS[model].with_alpha(P / N)
-    return model.sample(N, 7)
+    shape = (P, model.n_inputs(N))
+    patterns = rng.choice([-1, 1], size=shape) if model.patterns == "binary" else rng.standard_normal(shape)
+    return Instance(patterns, rng.choice([-1, 1], size=P), model=model)
 
 
 def tethered(instance):
     return Tethered(instance, np.where(np.arange(instance.N) % 3 == 0, 1, -1), 0.3)
 
 
+def energies(instance, energy):
+    """Of all 2^N configurations, in binary order; counted once for each instance."""
+    key = (zlib.crc32(instance.gauged), repr(instance.model), energy)
+    if key not in COUNTED:
+        configurations = unpacked(np.arange(2**instance.N), instance.N)
+        COUNTED[key] = np.array([energy.total(instance, w) for w in configurations])
+    return COUNTED[key]
+
+
 def log_weights(instance, energy, beta):
     """-beta E + external.w of all 2^N configurations, in binary order."""
     external = np.zeros(instance.N) if instance.external is None else instance.external
-    configurations = unpacked(np.arange(2**instance.N), instance.N)
-    return np.array([-beta * energy.total(instance, w) for w in configurations]) + configurations @ external
+    return unpacked(np.arange(2**instance.N), instance.N) @ external - beta * energies(instance, energy)
 
 
-def pair_log_weights(instance, energy, beta, coupling, kind):
-    """Of all pairs of configurations, shape (2^N, 2^N), from the measure as `Replicated` states it."""
-    one, configurations = log_weights(instance, energy, beta), unpacked(np.arange(2**instance.N), instance.N)
-    overlaps = configurations.astype(int) @ configurations.T
+def together(distances, N, coupling, kind):
+    """Log of the weight that two coupled replicas have for their distance, as `Replicated` states it."""
     if kind == "pairs":
-        together = coupling * overlaps
-    else:  # sites where both are the same have c.(w + w') = +-2, the others 0
-        same = (instance.N + overlaps) / 2
-        together = same * np.log(2 * np.cosh(2 * coupling)) + (instance.N - same) * np.log(2)
-    return one[:, None] + one + together
+        return coupling * (N - 2 * distances)
+    # Sites where both are the same have c.(w + w') = +-2, the others 0.
+    return (N - distances) * np.log(2 * np.cosh(2 * coupling)) + distances * np.log(2)
 
 
 def samples(instance, make):
@@ -84,12 +94,9 @@ def samples(instance, make):
     return np.array(found)
 
 
-def assert_drawn_from(cells, log_weights, cell_of_state):
+def assert_follows(counts, probabilities):
     """Chi squared of the cells visited; rare cells are pooled."""
-    probabilities = np.exp(log_weights - log_weights.max()).ravel()
-    probabilities = np.bincount(cell_of_state.ravel(), probabilities / probabilities.sum())
-    counts = np.bincount(cells, minlength=len(probabilities))
-    expected = len(cells) * probabilities
+    expected = counts.sum() * probabilities
     rare = expected < 15
     observed, expected = (np.append(x[~rare], x[rare].sum()) for x in (counts, expected))
     if expected[-1] < 15:
@@ -98,32 +105,80 @@ def assert_drawn_from(cells, log_weights, cell_of_state):
     assert stats.chi2.sf(np.sum((observed - expected) ** 2 / expected), len(observed) - 1) > FALSE_ALARM
 
 
+def levels(weights, n):
+    """Which of n ranges of log weights, about equally probable, a configuration is in."""
+    order = np.argsort(weights, kind="stable")
+    cumulative = np.cumsum(np.exp(weights[order] - weights.max()))
+    level = np.empty(weights.size, dtype=int)
+    level[order] = np.minimum(n * cumulative / cumulative[-1], n - 1)
+    return level
+
+
+def assert_drawn_from(found, weights):
+    """Chi squared of all but the last four weights, and of those with the log weight of the whole."""
+    probabilities = np.exp(weights - weights.max())
+    probabilities /= probabilities.sum()
+    states = np.arange(weights.size)
+    for cell in (
+        states & (weights.size // 16 - 1),
+        levels(weights, 16) * 16 + states // (weights.size // 16),
+    ):
+        expected = np.bincount(cell, probabilities)
+        assert_follows(np.bincount(cell[found], minlength=expected.size), expected)
+
+
+def assert_pairs_drawn_from(found, weights, coupling, kind):
+    """Chi squared of the distance of two replicas, with the range of log weights that either is in.
+
+    With f_a the weights of range a and F the Walsh-Hadamard transform, the pairs c, c + u (modulo 2) of ranges a and b
+    weigh F^-1[F f_a F f_b](u) together, and their distance is the number of bits in u.
+    """
+    N, n = weights.size.bit_length() - 1, 5
+    level, bits = levels(weights, n), np.bitwise_count(np.arange(weights.size)).astype(int)
+    single, sites = np.exp(weights - weights.max()), tuple(range(1, N + 1))
+    parts = np.where(level == np.arange(n)[:, None], single, 0.0).reshape(n, *[2] * N)
+    parts = np.fft.fftn(parts, axes=sites).real
+    expected = np.zeros((n, n, N + 1))
+    for a, b in np.ndindex(n, n):
+        expected[a, b] = np.bincount(bits, np.fft.ifftn(parts[a] * parts[b]).real.ravel())
+    attracted = together(np.arange(N + 1), N, coupling, kind)
+    expected = np.maximum(expected, 0) * np.exp(attracted - attracted.max())
+    cell = (level[found[:, 0]] * n + level[found[:, 1]]) * (N + 1) + bits[found[:, 0] ^ found[:, 1]]
+    assert_follows(np.bincount(cell, minlength=expected.size), expected.ravel() / expected.sum())
+
+
 @pytest.mark.parametrize("model", [*SINGLE, *COMMITTEES])
 @pytest.mark.parametrize("energy", ENERGIES, ids=repr)
 @pytest.mark.parametrize("tether", [False, True])
 def test_metropolis(model, energy, tether):
-    instance = drawn(model, 9, 7)
+    instance = drawn(model, 7)
     instance = tethered(instance) if tether else instance
 
     def make(n_sweeps, each):
         return Metropolis(BETA, n_sweeps, each, energy=energy)
 
-    assert_drawn_from(samples(instance, make)[:, 0], log_weights(instance, energy, BETA), np.arange(2**9))
+    assert_drawn_from(samples(instance, make)[:, 0], log_weights(instance, energy, BETA))
 
 
-@pytest.mark.parametrize("model", [*SINGLE, *COMMITTEES])
+ONE_OF_EACH_KIND = ("storage, margin", "band, gaussian", "committee", "tree, gaussian")
+
+
 @pytest.mark.parametrize("energy", ENERGIES, ids=repr)
-@pytest.mark.parametrize(("beta", "tether"), [(BETA, True), (2.0, False)])
+@pytest.mark.parametrize(
+    ("model", "beta", "tether"),
+    [
+        *((model, BETA, True) for model in (*SINGLE, *COMMITTEES)),
+        *((model, 2.0, False) for model in ONE_OF_EACH_KIND),
+    ],
+)
 def test_rejection_free(model, energy, beta, tether):
-    if beta > BETA and (model not in ("storage, margin", "band, gaussian", "committee", "tree, gaussian")):
-        pytest.skip("one of each kind is enough")
-    instance = drawn(model, 9, 7)
+    instance = drawn(model, 7)
     instance = tethered(instance) if tether else instance
 
     def make(n_sweeps, each):
         return RejectionFree(beta, n_sweeps, each, energy=energy)
 
-    assert_drawn_from(samples(instance, make)[:, 0], log_weights(instance, energy, beta), np.arange(2**9))
+    assert_drawn_from(samples(instance, make)[:, 0], log_weights(instance, energy, beta))
 
 
 @pytest.mark.parametrize("energy", ENERGIES, ids=repr)
@@ -139,15 +194,7 @@ def test_rejection_free(model, energy, beta, tether):
     ],
 )
 def test_two_replicas(model, solver, energy, kind):
-    instance = tethered(drawn(model, 5, 4))
-    instance.model = Replicated(instance.model, 2, COUPLING, kind)
-
-    def make(n_sweeps, each):
-        return solver(BETA, n_sweeps, each, energy=energy)
-
-    found = samples(instance, make)
-    weights = pair_log_weights(instance, energy, BETA, COUPLING, kind)
-    assert_drawn_from(found[:, 0] * 32 + found[:, 1], weights, np.arange(1024))
+    check_two_replicas(model, solver, energy, kind)
 
 
 @pytest.mark.parametrize("energy", ENERGIES, ids=repr)
@@ -156,19 +203,17 @@ def test_two_replicas(model, solver, energy, kind):
     [("committee", Metropolis), ("tree, gaussian", Metropolis), ("committee", RejectionFree)],
 )
 def test_two_replicas_of_a_committee(model, solver, energy):
-    """Cells are one of six ranges of log weights for either, and the distance: there are 2^18 pairs."""
-    instance = tethered(drawn(model, 9, 4))
-    instance.model = Replicated(instance.model, 2, COUPLING, "pairs")
+    check_two_replicas(model, solver, energy, "pairs")
+
+
+def check_two_replicas(model, solver, energy, kind):
+    instance = tethered(drawn(model, 4))
+    instance.model = Replicated(instance.model, 2, COUPLING, kind)
 
     def make(n_sweeps, each):
         return solver(BETA, n_sweeps, each, energy=energy)
 
-    found = samples(instance, make)
-    one, c = log_weights(instance, energy, BETA), np.arange(512)
-    level = np.searchsorted(np.quantile(one, np.arange(1, 6) / 6), one)
-    cell = (level[:, None] * 6 + level) * 10 + np.bitwise_count(c[:, None] ^ c)
-    weights = pair_log_weights(instance, energy, BETA, COUPLING, "pairs")
-    assert_drawn_from(cell[found[:, 0], found[:, 1]], weights, cell)
+    assert_pairs_drawn_from(samples(instance, make), log_weights(instance, energy, BETA), COUPLING, kind)
 
 
 def tempered(instance, beta, energy):
@@ -210,30 +255,30 @@ def tempered(instance, beta, energy):
 )
 def test_parallel_tempering(model, energy, tether):
     """At a temperature where a swap brings what a walk alone would seldom find."""
-    instance, beta = drawn(model, 9, 7), 1.5
+    instance, beta = drawn(model, 7), 1.5
     instance = tethered(instance) if tether else instance
     found = tempered(instance, beta, energy)
-    assert_drawn_from(found[:, 0], log_weights(instance, energy, beta), np.arange(2**9))
+    assert_drawn_from(found[:, 0], log_weights(instance, energy, beta))
 
 
 @pytest.mark.parametrize("kind", ["pairs", "centre"])
 @pytest.mark.parametrize("energy", ENERGIES, ids=repr)
 def test_parallel_tempering_of_two_replicas(energy, kind):
     """In a tether: neither that nor their attraction is part of the energy that swaps are accepted by."""
-    instance = tethered(drawn("storage", 5, 4))
+    instance = tethered(drawn("storage", 4))
     instance.model = Replicated(instance.model, 2, COUPLING, kind)
     found = tempered(instance, 1.5, energy)
-    weights = pair_log_weights(instance, energy, 1.5, COUPLING, kind)
-    assert_drawn_from(found[:, 0] * 32 + found[:, 1], weights, np.arange(1024))
+    assert_pairs_drawn_from(found, log_weights(instance, energy, 1.5), COUPLING, kind)
 
 
 @pytest.mark.parametrize("kind", ["pairs", "centre"])
 @pytest.mark.parametrize("energy", [Errors(), Linear()], ids=repr)
 def test_annealing_at_rest(energy, kind):
     """On an instance without solutions, with schedules that do not change, annealing samples."""
-    rng = np.random.default_rng(1)
-    instance = Instance(rng.choice([-1, 1], size=(14, 5)), rng.choice([-1, 1], size=14))
-    assert min(instance.model.energy(instance, w) for w in unpacked(np.arange(32), 5)) > 0
+    drawn_one = drawn("storage", 6)
+    labels = np.append(drawn_one.labels, -drawn_one.labels[:1])
+    instance = Instance(np.vstack([drawn_one.patterns, drawn_one.patterns[:1]]), labels)
+    assert instance.contradiction
 
     def plain(n_sweeps, each):
         return SimulatedAnnealing(n_sweeps, (BETA,), each, energy)
@@ -241,10 +286,9 @@ def test_annealing_at_rest(energy, kind):
     def replicated(n_sweeps, each):
         return ReplicatedAnnealing(n_sweeps, (BETA,), each, energy, 2, (COUPLING,), kind)
 
-    assert_drawn_from(samples(instance, plain)[:, 0], log_weights(instance, energy, BETA), np.arange(32))
-    found = samples(instance, replicated)
-    weights = pair_log_weights(instance, energy, BETA, COUPLING, kind)
-    assert_drawn_from(found[:, 0] * 32 + found[:, 1], weights, np.arange(1024))
+    weights = log_weights(instance, energy, BETA)
+    assert_drawn_from(samples(instance, plain)[:, 0], weights)
+    assert_pairs_drawn_from(samples(instance, replicated), weights, COUPLING, kind)
 
 
 @pytest.mark.parametrize("kind", ["pairs", "centre"])
@@ -275,10 +319,10 @@ def test_averages_over_replicas(kind, n_replicas):
     indices = np.indices((2**N,) * n_replicas).reshape(n_replicas, -1)
     total = configurations[indices].sum(axis=0)  # (states, N)
     if kind == "pairs":
-        together = COUPLING * ((total**2).sum(axis=1) - n_replicas * N) / 2
+        coupled = COUPLING * ((total**2).sum(axis=1) - n_replicas * N) / 2
     else:
-        together = np.log(2 * np.cosh(COUPLING * total)).sum(axis=1)
-    weight = single[indices].sum(axis=0) + together
+        coupled = np.log(2 * np.cosh(COUPLING * total)).sum(axis=1)
+    weight = single[indices].sum(axis=0) + coupled
     weight = np.exp(weight - weight.max())
     weight /= weight.sum()
     overlap = ((total**2).sum(axis=1) - n_replicas * N) / (N * n_replicas * (n_replicas - 1))
@@ -306,10 +350,12 @@ def test_averages_over_replicas(kind, n_replicas):
 @pytest.mark.parametrize("energy", [Errors(), Linear()], ids=repr)
 def test_mean_energies_are_those_of_one_replica(energy):
     """By every sampler, of two coupled replicas in a tether, against all pairs of configurations."""
-    instance = tethered(drawn("storage", 5, 6))
-    weights = pair_log_weights(instance, energy, BETA, COUPLING, "pairs")
-    weights = np.exp(weights - weights.max())
-    values = np.array([energy.total(instance, w) for w in unpacked(np.arange(32), 5)])
+    instance = tethered(drawn("storage", 6, N=5))
+    one, c = log_weights(instance, energy, BETA), np.arange(32)
+    weights = np.exp(
+        one[:, None] + one + together(np.bitwise_count(c[:, None] ^ c).astype(int), 5, COUPLING, "pairs")
+    )
+    values = energies(instance, energy)
     exact = weights.sum(axis=1) @ values / weights.sum()
     instance.model = Replicated(instance.model, 2, COUPLING, "pairs")
     for solver in (
@@ -326,7 +372,7 @@ def test_mean_energies_are_those_of_one_replica(energy):
 
 def test_uncoupled_replicas_are_independent_walks():
     """Their mean energy is that of one, their overlap that of two independent ones."""
-    instance = tethered(drawn("storage", 9, 8))
+    instance = tethered(drawn("storage", 8, N=9))
     weights = np.exp(log_weights(instance, Errors(), BETA))
     weights /= weights.sum()
     magnetisation = weights @ unpacked(np.arange(512), 9)
