@@ -105,6 +105,11 @@ def assert_follows(counts, probabilities):
     assert stats.chi2.sf(np.sum((observed - expected) ** 2 / expected), len(observed) - 1) > FALSE_ALARM
 
 
+def assert_mean(values, exact, variance):
+    """Which sees a temperature or a coupling that is ten per cent wrong, as chi squared of many cells does not."""
+    assert abs(np.mean(values) - exact) < 4.5 * np.sqrt(variance / len(values))
+
+
 def levels(weights, n):
     """Which of n ranges of log weights, about equally probable, a configuration is in."""
     order = np.argsort(weights, kind="stable")
@@ -115,9 +120,11 @@ def levels(weights, n):
 
 
 def assert_drawn_from(found, weights):
-    """Chi squared of all but the last four weights, and of those with the log weight of the whole."""
+    """Mean log weight; chi squared of all but the last four weights, and of those with the log weight of the whole."""
     probabilities = np.exp(weights - weights.max())
     probabilities /= probabilities.sum()
+    mean = probabilities @ weights
+    assert_mean(weights[found], mean, probabilities @ (weights - mean) ** 2)
     states = np.arange(weights.size)
     for cell in (
         states & (weights.size // 16 - 1),
@@ -143,7 +150,11 @@ def assert_pairs_drawn_from(found, weights, coupling, kind):
         expected[a, b] = np.bincount(bits, np.fft.ifftn(parts[a] * parts[b]).real.ravel())
     attracted = together(np.arange(N + 1), N, coupling, kind)
     expected = np.maximum(expected, 0) * np.exp(attracted - attracted.max())
-    cell = (level[found[:, 0]] * n + level[found[:, 1]]) * (N + 1) + bits[found[:, 0] ^ found[:, 1]]
+    distances = bits[found[:, 0] ^ found[:, 1]]
+    probabilities = expected.sum(axis=(0, 1)) / expected.sum()
+    mean = probabilities @ np.arange(N + 1)
+    assert_mean(distances, mean, probabilities @ (np.arange(N + 1) - mean) ** 2)
+    cell = (level[found[:, 0]] * n + level[found[:, 1]]) * (N + 1) + distances
     assert_follows(np.bincount(cell, minlength=expected.size), expected.ravel() / expected.sum())
 
 
