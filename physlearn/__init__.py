@@ -63,6 +63,7 @@ _HOMES = {
         "isolation_distance",
         "loss_of_monotonicity",
         "maximal_margin",
+        "one_step_rsb",
         "overlap_gap_threshold",
         "replica_symmetric",
         "replicated_entropy",

@@ -15,6 +15,7 @@ from physlearn.meanfield.local_entropy import (
     loss_of_monotonicity,
 )
 from physlearn.meanfield.margins import maximal_margin
+from physlearn.meanfield.one_step import one_step_rsb
 from physlearn.meanfield.overlap_gaps import clone_transition, overlap_gap_threshold
 from physlearn.meanfield.replica import replica_symmetric
 
@@ -34,6 +35,7 @@ __all__ = [
     "isolation_distance",
     "loss_of_monotonicity",
     "maximal_margin",
+    "one_step_rsb",
     "overlap_gap_threshold",
     "replica_symmetric",
     "replicated_entropy",

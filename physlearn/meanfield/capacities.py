@@ -4,20 +4,23 @@ import math
 import sys
 import warnings
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 
-from physlearn.inputs import InputError, member, number, reject
+from physlearn.inputs import InputError, choice, member, number, reject
 from physlearn.meanfield.equations import Equations
 from physlearn.models import GeneralizedLinear, Prior, Threshold, Window
-from physlearn.quadrature import G_over_H_excess, H
+from physlearn.quadrature import G_over_H_excess, H, expectation, log_H
 
 # Values of ln q_hat that a branch is searched on.
 _CONJUGATES = (-20.0, 80.0)
 _LOWEST = -650.0
+# Below this margin the integrals of one step lose their digits.
+_LOWEST_MARGIN = -7.0
 
 
-def capacity(prior: Prior, margin: float = 0.0) -> float:
+def capacity(prior: Prior, margin: float = 0.0, *, steps: int = 0) -> float:
     r"""Largest load at which random labels can be stored with a margin.
 
     On the sphere Gardner's, 1/\int Dz max(z + kappa, 0)^2, where the overlap reaches one; for other priors the zero
@@ -29,6 +32,9 @@ def capacity(prior: Prior, margin: float = 0.0) -> float:
     margin : float
         kappa. On the sphere a negative one makes replica symmetry unstable before this load: the value is then an
         upper bound, and a warning names the load where it stops to hold.
+    steps : {0, 1}
+        Steps of replica symmetry breaking. One lowers the bound on the sphere where the margin is negative; elsewhere
+        it changes nothing.
 
     Returns
     -------
@@ -38,15 +44,16 @@ def capacity(prior: Prior, margin: float = 0.0) -> float:
     ------
     InputError
         If the arguments are of the wrong kind, the prior neither counts nor is a sphere, or the capacity is beyond the
-        largest float.
+        largest float (at one step: the margin is below -7).
 
     References
     ----------
-    theory/spherical-perceptron/derivation.md (G.1); theory/binary-perceptron/derivation.md (Z.4); Gardner 1988;
-    Krauth & Mezard 1989.
+    theory/spherical-perceptron/derivation.md (G.1); theory/binary-perceptron/derivation.md (Z.4);
+    theory/replica-symmetry-breaking/derivation.md (CP.3); Gardner 1988; Krauth & Mezard 1989.
     """
     member("prior", prior, Prior, "a Prior such as Binary() or Spherical()")
     margin = number("margin", margin)
+    choice("steps", steps, (0, 1))
     if prior.norm != "constrained":
         return _zero_entropy(prior, margin)
     # E max(z + kappa, 0)^2, without the cancellation of (1 + kappa^2) H(-kappa) + kappa G(kappa).
@@ -56,10 +63,53 @@ def capacity(prior: Prior, margin: float = 0.0) -> float:
     if margin < 0:
         warnings.warn(
             f"The capacity at margin {margin:g} is an upper bound, since replica symmetry is unstable from the load "
-            "that de_almeida_thouless(prior, margin) gives.",
+            "that de_almeida_thouless(prior, margin) gives"
+            + (", and one step of breaking it is not enough." if steps else "; steps=1 gives a lower one."),
             stacklevel=2,
         )
+        if steps:
+            return one_step_capacity(margin)
     return 1 / violated
+
+
+@lru_cache(maxsize=256)
+def one_step_capacity(margin: float) -> float:
+    r"""Capacity of the sphere after one step of replica symmetry breaking, where clusters shrink to points.
+
+    .. math:: \alpha = \min_{\eta, q_0} \frac{\ln(1 + \eta) + \frac{\eta q_0}{(1 - q_0)(1 + \eta)}}
+              {-2 \int Dz_0 \ln \int Dz_1\, e^{-c\, \max(\kappa - \sqrt{q_0} z_0 - \sqrt{1 - q_0} z_1, 0)^2/2}},
+              \qquad c = \eta/(1 - q_0)
+
+    theory/replica-symmetry-breaking/derivation.md (CP.3).
+    """
+    from scipy.optimize import minimize
+
+    if margin < _LOWEST_MARGIN:
+        raise reject("margin", margin, f"margins from {_LOWEST_MARGIN:g} on, where one step can be computed")
+    if margin >= 0:
+        return 1 / float(H(-margin) * (1 + margin * G_over_H_excess(-margin)))
+
+    def load(x):
+        q0, eta = 1 / (1 + math.exp(-x[0])), math.exp(x[1])
+        rest = 1 / (1 + math.exp(x[0]))
+        size, width, blurred = math.sqrt(q0), math.sqrt(rest), math.sqrt(1 + eta)
+
+        def cost(z):
+            a = (margin - size * z) / width
+            violated = log_H(-a / blurred) - eta * a**2 / (2 * (1 + eta)) - math.log(blurred)
+            return -np.logaddexp(log_H(a), violated)
+
+        energy = float(
+            expectation(cost, [(margin / size, width / size), (margin / size, width * blurred / size)])
+        )
+        return (math.log1p(eta) + eta * q0 / (rest * (1 + eta))) / (2 * energy)
+
+    # Towards margin zero, where one step changes nothing, q0 goes to one.
+    start = [math.log(0.5 / margin**2), 1.0]
+    found = minimize(
+        load, start, method="Nelder-Mead", options={"xatol": 1e-7, "fatol": 1e-14, "maxfev": 2000}
+    )
+    return float(found.fun)
 
 
 def symmetric_capacity(half_width: float) -> float:

@@ -61,6 +61,11 @@ class Groups(NamedTuple):
     spread: float
     teacher_overlap: float = 0.0
 
+    @property
+    def variance(self) -> float:
+        """V = 1 - q1."""
+        return 1 - self.overlap
+
     def between(self, n_replicas: float) -> float:
         """q0 or its conjugate, between groups."""
         return self.overlap - self.spread / n_replicas
@@ -195,7 +200,7 @@ class CloneEquations:
 
     def fields(self, order: Groups, rows: Rows) -> np.ndarray:
         """Expectation over the outer field of each of `rows`(values, z), values being `constrained_fields`'s."""
-        V = 1 - order.overlap
+        V = order.variance
         if self.is_symmetric:
             return np.asarray(rows(self._constrained(np.zeros(1), order.spread, V), np.zeros(1)))[:, 0]
         q0 = order.between(self.n_replicas)
@@ -249,7 +254,7 @@ class CloneEquations:
         return float(self._legendre(order, conjugates) + inner + self.model.alpha * outer)
 
     def _legendre(self, order, conjugates):
-        V = 1 - order.overlap
+        V = order.variance
         mixed = order.overlap * conjugates.spread
         if not self.is_symmetric:  # where q0 = 0 what follows is zero
             product = order.spread * conjugates.spread / self.n_replicas
