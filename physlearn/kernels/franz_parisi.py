@@ -215,6 +215,61 @@ def energetic(kappa, kappa_reference, q_reference, V, c0, c1, e, shared, own, ha
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def energetic_single(kappa, kappa_reference, S, V, delta, fineness):
+    """`energetic` around the single solution of the largest margin, of which all references are copies.
+
+    Its field is x above its margin, and its margin where x is below; a replica's field is S times that, minus
+    `delta` times what x lacks, plus e v and its own.
+
+    Parameters
+    ----------
+    kappa, kappa_reference : float
+    S, V, delta : float
+        Overlap with the reference, variance 1 - q, and the response (t - q_reference S)/(1 - q_reference).
+    fineness : float
+
+    Returns
+    -------
+    ndarray, shape (7,)
+        As of `energetic`, with E g max(kappa_reference - x, 0) in the place of E g g_reference.
+    """
+    total = np.zeros(7)
+    root_V, e = math.sqrt(V), math.sqrt(max(1 - V - S * S, 0.0))
+    D = max(e, 1e-9)
+    x, outer = np.empty(_MOST), np.empty(_MOST)
+    y, inner = np.empty(_MOST), np.empty(_MOST)
+    for side in range(2):
+        low, high = (
+            (-_REACH, kappa_reference) if side == 0 else (kappa_reference, max(_REACH, kappa_reference))
+        )
+        slope = delta if side == 0 else S
+        spread = math.sqrt(V + e * e) / max(abs(slope), 1e-9)
+        at = kappa_reference - (S * kappa_reference - kappa) / slope if abs(slope) > 1e-9 else 1e9
+        if side == 1:
+            at = kappa / S if abs(S) > 1e-9 else 1e9
+        count = graded(low, high, at, fineness * spread, kappa_reference, fineness, x, outer)
+        for i in range(count):
+            lack = max(kappa_reference - x[i], 0.0)
+            own = max(kappa_reference, x[i])
+            shift = kappa - S * own + delta * lack
+            n = graded(-_REACH, _REACH, shift / D, fineness * root_V / D, 1e9, 1.0, y, inner)
+            for k in range(n):
+                argument = (shift - e * y[k]) / root_V
+                factor, log_factor = _split_H(argument)
+                hazard = G_over_H(argument)
+                g = hazard / root_V
+                curve = hazard * (hazard - argument) / V
+                weight = outer[i] * inner[k] * exp(-0.5 * (x[i] * x[i] + y[k] * y[k])) / _TWO_PI
+                total[0] += weight
+                total[1] += weight * (log(factor) + log_factor)
+                total[2] += weight * g * g
+                total[3] += weight * g * lack
+                total[5] += weight * curve * curve
+                total[6] += weight * (g * own + S * curve)
+    return total
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def entropic(q_hat, projection, tilt, bias, reference_hat, reference_bias, fineness):
     """Entropic part and its moments, as an array of six.
 

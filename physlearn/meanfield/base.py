@@ -15,6 +15,9 @@ from physlearn.results import SaddlePoint
 _REACH = 10.0
 _STRIDE = 1.0
 _DIFFERENCE = 1e-6
+# How many steps, and how long ones, lead to a fixed point that is known to be near.
+_NEARBY_STEPS = 12
+_NEARBY = 0.5
 # A residual below the tolerance whose root is no nearer than this vanishes at infinity only.
 _FAR = 1e-2
 # A slope that falls by less than this counts as rising: it has converged.
@@ -172,6 +175,33 @@ def _step(residual, jacobian, reach, stride):
         step = residual
     length = np.linalg.norm(step)
     return step * min(1.0, stride / length), distance
+
+
+def newton_nearby(
+    update: Callable[[np.ndarray], np.ndarray], x: np.ndarray, tolerance: float
+) -> FixedPoint | None:
+    """Newton's method for as long as every step at least halves the residual and none is long; else None.
+
+    From a neighbour on the same branch it does, so that it does not leave the branch.
+    """
+    image, before = update(x), math.inf
+    for k in range(_NEARBY_STEPS):
+        residual = image - x
+        size = float(np.max(np.abs(residual)))
+        if size <= tolerance:
+            return FixedPoint(x, size, True, False, k)
+        if not size < 0.5 * before:
+            return None
+        matrix = np.eye(len(x)) - jacobian(update, x, image)
+        try:
+            step = np.linalg.solve(matrix, residual)
+        except np.linalg.LinAlgError:
+            return None
+        if not np.max(np.abs(step)) < _NEARBY:
+            return None
+        x = x + step
+        image, before = update(x), size
+    return None
 
 
 def check_stationary(point: SaddlePoint, tolerance: float = 1e-6) -> float:

@@ -56,10 +56,7 @@ def capacity(prior: Prior, margin: float = 0.0, *, steps: int = 0) -> float:
     choice("steps", steps, (0, 1))
     if prior.norm != "constrained":
         return _zero_entropy(prior, margin)
-    # E max(z + kappa, 0)^2, without the cancellation of (1 + kappa^2) H(-kappa) + kappa G(kappa).
-    violated = float(H(-margin) * (1 + margin * G_over_H_excess(-margin)))
-    if violated < sys.float_info.min:
-        raise reject("margin", margin, "margins above -37, where the capacity reaches the largest float")
+    value = gardner_capacity(margin)
     if margin < 0:
         warnings.warn(
             f"The capacity at margin {margin:g} is an upper bound, since replica symmetry is unstable from the load "
@@ -69,6 +66,15 @@ def capacity(prior: Prior, margin: float = 0.0, *, steps: int = 0) -> float:
         )
         if steps:
             return one_step_capacity(margin)
+    return value
+
+
+def gardner_capacity(margin: float) -> float:
+    """Capacity of the sphere in replica symmetry, 1/E max(z + kappa, 0)^2."""
+    # Without the cancellation of (1 + kappa^2) H(-kappa) + kappa G(kappa).
+    violated = float(H(-margin) * (1 + margin * G_over_H_excess(-margin)))
+    if violated < sys.float_info.min:
+        raise reject("margin", margin, "margins above -37, where the capacity reaches the largest float")
     return 1 / violated
 
 
@@ -87,7 +93,7 @@ def one_step_capacity(margin: float) -> float:
     if margin < _LOWEST_MARGIN:
         raise reject("margin", margin, f"margins from {_LOWEST_MARGIN:g} on, where one step can be computed")
     if margin >= 0:
-        return 1 / float(H(-margin) * (1 + margin * G_over_H_excess(-margin)))
+        return gardner_capacity(margin)
 
     def load(x):
         q0, eta = 1 / (1 + math.exp(-x[0])), math.exp(x[1])

@@ -20,7 +20,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -71,6 +71,29 @@ class Groups(NamedTuple):
         return self.overlap - self.spread / n_replicas
 
 
+class Overlaps(Protocol):
+    """What the equations ask of order parameters and of conjugates: `Groups` have it."""
+
+    @property
+    def overlap(self) -> float:
+        """q1."""
+
+    @property
+    def spread(self) -> float:
+        """D."""
+
+    @property
+    def variance(self) -> float:
+        """V = 1 - q1."""
+
+    @property
+    def teacher_overlap(self) -> float:
+        """r."""
+
+    def between(self, n_replicas: float) -> float:
+        """q0."""
+
+
 class Answers(NamedTuple):
     """What is told of a saddle point.
 
@@ -118,7 +141,7 @@ class CloneEquations:
 
     # Weights
 
-    def weights(self, conjugates: Groups, rows: Rows, in_full: bool = False) -> np.ndarray:
+    def weights(self, conjugates: Overlaps, rows: Rows, in_full: bool = False) -> np.ndarray:
         """Expectation over the outer field of each of `rows`(values, z), values being `binary_weights`'s.
 
         Its rows 1 and 5 are there if `in_full`, and slower then.
@@ -198,7 +221,7 @@ class CloneEquations:
 
     # Fields
 
-    def fields(self, order: Groups, rows: Rows) -> np.ndarray:
+    def fields(self, order: Overlaps, rows: Rows) -> np.ndarray:
         """Expectation over the outer field of each of `rows`(values, z), values being `constrained_fields`'s."""
         V = order.variance
         if self.is_symmetric:
@@ -247,7 +270,7 @@ class CloneEquations:
 
     # The answers
 
-    def free_entropy(self, order: Groups, conjugates: Groups) -> float:
+    def free_entropy(self, order: Overlaps, conjugates: Overlaps) -> float:
         """phi as a function of independent order parameters and conjugates."""
         (inner,) = self.weights(conjugates, lambda values, z: values[:1])
         (outer,) = self.fields(order, lambda values, z: values[:1])
@@ -261,7 +284,7 @@ class CloneEquations:
             mixed += conjugates.overlap * order.spread - product
         return -(conjugates.overlap * V + mixed) / 2 - order.teacher_overlap * conjugates.teacher_overlap
 
-    def answers(self, order: Groups, conjugates: Groups) -> "Answers":
+    def answers(self, order: Overlaps, conjugates: Overlaps) -> "Answers":
         """What is told of a saddle point, in one integral over weights and one over fields."""
         n, alpha = self.n_replicas, self.model.alpha
         D, D_hat = order.spread, conjugates.spread

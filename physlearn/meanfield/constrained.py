@@ -3,8 +3,9 @@ r"""The Franz-Parisi entropy: solutions at a distance from a typical solution, o
 .. math::
     \phi(d) = \frac1N E \ln \#\{w : \Delta_\mu > \kappa,\ w \cdot \tilde w = N S\}, \qquad S = 1 - 2d
 
-with the reference drawn uniformly from the solutions of margin kappa-tilde. Replica symmetry, binary weights, storage
-or a teacher. Source: theory/local-entropy/derivation.md.
+with the reference drawn uniformly from the solutions of margin kappa-tilde. Replica symmetry; binary weights, storage
+or a teacher, or storage on the sphere, where a volume takes the place of the number.
+Source: theory/local-entropy/derivation.md.
 """
 
 import math
@@ -14,10 +15,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from physlearn.inputs import choice, member, number, reject
-from physlearn.meanfield.base import FixedPoint, extremize, jacobian
-from physlearn.meanfield.margins import check_binary, check_margin, maximal_margin, typical_solution
-from physlearn.models import Model, Teacher
+from physlearn.inputs import member, number, reject
+from physlearn.meanfield.base import FixedPoint, extremize, newton_nearby
+from physlearn.meanfield.margins import check_weights
+from physlearn.meanfield.references import Reference, reference_of
+from physlearn.meanfield.spherical_constrained import conjugate_of_reference, gaussian_moments
+from physlearn.models import Model, Spherical
 from physlearn.quadrature import misclassification
 from physlearn.results import SaddlePoint, Status
 
@@ -25,8 +28,6 @@ from physlearn.results import SaddlePoint, Status
 _SIGN = 1e-9
 _TOLERANCE = 1e-11
 _MOST_UPDATES = 200
-_MOST_STEPS = 12
-_STRIDE = 0.5
 # Deviations below which what a group of replicas has of its own is rounding.
 _SPLIT = 1e-7
 # Replicas closer to each other than this, in units of what the reference leaves them, are one.
@@ -35,31 +36,6 @@ _COLLAPSED = 3e-3
 _FAINT = 1e-30
 # Beyond it, where tanh is one to all digits, the overlap with the reference does not tell its conjugate.
 _LARGEST_FIELD = 18.0
-
-
-class Reference(NamedTuple):
-    """What the reference is drawn from, at its own replica-symmetric saddle point.
-
-    Attributes
-    ----------
-    margin : float
-        kappa-tilde.
-    overlap, teacher_overlap : float
-        q-tilde and r-tilde.
-    overlap_conjugate, teacher_overlap_conjugate : float
-    entropy : float
-    """
-
-    margin: float
-    overlap: float
-    teacher_overlap: float
-    overlap_conjugate: float
-    teacher_overlap_conjugate: float
-    entropy: float
-
-
-# The teacher is like a solution drawn before the patterns, which it then leaves as they are: its own group is empty.
-_TEACHER = Reference(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
 def franz_parisi(
@@ -78,7 +54,8 @@ def franz_parisi(
     Parameters
     ----------
     model : Model
-        Perceptron with binary weights, storage or teacher; its margin kappa is what is asked of the solutions counted.
+        Perceptron with binary weights, storage or teacher, or with spherical ones, storage; its margin kappa is what
+        is asked of the solutions counted.
     distance : float
         d = (1 - S)/2 in (0, 1/2], per weight.
     reference_margin : float or "maximal", optional
@@ -95,21 +72,24 @@ def franz_parisi(
         ``overlap`` (q, of two solutions at this distance), ``reference_overlap`` (S), and around a typical reference
         ``typical_overlap`` (t, of such a solution with other references) and, with a teacher, ``teacher_overlap``
         (r); their conjugates; the reference's own ``reference_self_overlap`` (q-tilde) and ``reference_entropy``.
-        The stability is that of the constrained measure. `Status.UNPHYSICAL` where the entropy is negative: no
-        solution is there.
+        The stability is that of the constrained measure, ``reference_stability`` that of the reference's own, which is
+        negative where it breaks replica symmetry. `Status.UNPHYSICAL` where the entropy of binary weights is negative:
+        no solution is there. On the sphere the entropy is a volume, of which ln(4 d (1 - d))/2 is left without
+        patterns; around the single solution of maximal margin t = S, and ``typical_overlap_conjugate`` is the limit
+        of (1 - q-tilde) t_hat.
 
     Raises
     ------
     InputError
-        If the distance is outside of (0, 1/2], the weights are not binary, there is no such reference (its margin is
-        above the largest, the load above capacity, there is no teacher), or the start is of another kind.
+        If the distance is outside of (0, 1/2], the weights are of another kind, there is no such reference (its margin
+        is above the largest, the load above capacity, there is no teacher), or the start is of another kind.
 
     References
     ----------
-    theory/local-entropy/derivation.md (FP.6)-(FP.16); Franz & Parisi 1995; Huang & Kabashima 2014; Baldassi,
-    Lauditi, Malatesta, Perugini & Zecchina 2021.
+    theory/local-entropy/derivation.md (FP.6)-(FP.16), (SF.1)-(SF.7); Franz & Parisi 1995; Huang & Kabashima 2014;
+    Baldassi, Lauditi, Malatesta, Perugini & Zecchina 2021.
     """
-    check_binary(model)
+    check_weights(model)
     distance = number("distance", distance, above=0, at_most=0.5)
     source = reference_of(model, reference_margin, reference)
     return at_distance(model, source, distance, reference, start)
@@ -125,68 +105,12 @@ def at_distance(
         x = equations.natural_start()
     else:
         x, branch = _started(equations, start), "continued"
-        end = _newton(equations.update, x)
+        end = newton_nearby(equations.update, x, _TOLERANCE)
     if end is None:
         end = extremize(equations.update, x, tolerance=_TOLERANCE, max_updates=_MOST_UPDATES)
         if not (end.converged or end.escaped):
-            end = _newton(equations.update, end.x) or end
+            end = newton_nearby(equations.update, end.x, _TOLERANCE) or end
     return _point(equations, end, branch)
-
-
-def _newton(update, x: np.ndarray) -> FixedPoint | None:
-    """Newton's method for as long as every step at least halves the residual and none is long; else None.
-
-    From a neighbour on the same branch it does, so that it does not leave the branch.
-    """
-    image, before = update(x), math.inf
-    for k in range(_MOST_STEPS):
-        residual = image - x
-        size = float(np.max(np.abs(residual)))
-        if size <= _TOLERANCE:
-            return FixedPoint(x, size, True, False, k)
-        if not size < 0.5 * before:
-            return None
-        matrix = np.eye(len(x)) - jacobian(update, x, image)
-        try:
-            step = np.linalg.solve(matrix, residual)
-        except np.linalg.LinAlgError:
-            return None
-        if not np.max(np.abs(step)) < _STRIDE:
-            return None
-        x = x + step
-        image, before = update(x), size
-    return None
-
-
-def reference_of(model: Model, margin: float | str | None, kind: str) -> Reference:
-    """The reference that a caller names, or the sentence why there is none."""
-    choice("reference", kind, ("typical", "teacher"))
-    if kind == "teacher":
-        if model.teacher_channel is None:
-            raise reject("reference", kind, "'typical', since nobody teaches in a storage problem")
-        if margin is not None:
-            raise reject("reference_margin", margin, "none around the teacher, who has no margin of its own")
-        return _TEACHER
-    if margin is None:
-        value = model.channel.margin
-    elif isinstance(margin, str):
-        choice("reference_margin", margin, ("maximal",))
-        value = maximal_margin(model)
-    else:
-        value = number("reference_margin", margin)
-    check_margin(model, value, "alpha" if margin is None else "reference_margin")
-    if value < model.channel.margin:
-        check_margin(model, model.channel.margin, "alpha")
-    has_teacher = isinstance(model.rule, Teacher)
-    point = typical_solution(model.alpha, value, has_teacher)
-    return Reference(
-        value,
-        point.overlap,
-        point.teacher_overlap if has_teacher else 0.0,
-        point.overlap_conjugate,
-        point.teacher_overlap_conjugate if has_teacher else 0.0,
-        point.entropy,
-    )
 
 
 class Constrained(NamedTuple):
@@ -228,6 +152,8 @@ class FranzParisiEquations:
     def __post_init__(self) -> None:
         self.typical = self.reference.overlap > 0
         self.taught = self.typical and self.model.teacher_channel is not None
+        self.spherical = isinstance(self.model.prior, Spherical)
+        self.single = self.reference.overlap == 1
         self._last = 1.0  # where the search for S_hat begins
 
     def projections(self, order: Constrained) -> tuple[float, float, float, float, float]:
@@ -244,10 +170,15 @@ class FranzParisiEquations:
 
     def energy(self, order: Constrained) -> np.ndarray:
         """Energetic part and its derivatives, as `physlearn.kernels.franz_parisi.energetic` returns them."""
-        from physlearn.kernels.franz_parisi import energetic
+        from physlearn.kernels.franz_parisi import energetic, energetic_single
 
+        kappa, S = self.model.channel.margin, self.reference_overlap
+        if self.single:  # t stands for delta, (SF.6)
+            return energetic_single(
+                kappa, self.reference.margin, S, order.variance, order.typical_overlap, self.fineness
+            )
         c0, c1, e, shared, own = self.projections(order)
-        source, kappa = self.reference, self.model.channel.margin
+        source = self.reference
         return energetic(
             kappa, source.margin, source.overlap, order.variance, c0, c1, e, shared, own, self.taught, self.fineness
         )  # fmt: skip
@@ -258,6 +189,8 @@ class FranzParisiEquations:
 
         q_hat, t_hat, r_hat, S_hat = fields
         source = self.reference
+        if self.spherical:
+            return gaussian_moments(q_hat, t_hat, S_hat, source.overlap)
         projection = t_hat / math.sqrt(source.overlap_conjugate) if self.typical else 0.0
         return entropic(
             q_hat, projection, S_hat - t_hat, r_hat, source.overlap_conjugate, source.teacher_overlap_conjugate,
@@ -267,6 +200,12 @@ class FranzParisiEquations:
     def order(self, fields: Fields) -> tuple[Constrained, Fields, np.ndarray]:
         """Order parameters under these conjugates, with the S_hat that gives the overlap S."""
         target, S_hat = self.reference_overlap, self._last
+        if self.spherical:
+            S_hat = conjugate_of_reference(
+                fields.overlap, fields.typical_overlap, target, self.reference.overlap
+            )
+            moments = self.weights(fields._replace(reference_overlap=S_hat))
+            return Constrained(moments[1], moments[2], 0.0), fields._replace(reference_overlap=S_hat), moments
         goal = math.atanh(target)
         for _ in range(60):
             fields = fields._replace(reference_overlap=S_hat)
@@ -325,7 +264,8 @@ class FranzParisiEquations:
         V = (1 - S**2) * (1 - 0.5 * q) if self.typical else 1 - S**2 * (1 - 0.5 * (1 - S**2))
         if not self.typical:
             V = 0.9 * (1 - S**2)
-        order = Constrained(V, S * q, S * self.reference.teacher_overlap)
+        # Of a single reference delta is what tells t from S.
+        order = Constrained(V, 0.0 if self.single else S * q, S * self.reference.teacher_overlap)
         return self.pack(self.fields(order))
 
     def free_entropy(self, order: Constrained, fields: Fields) -> float:
@@ -428,7 +368,7 @@ def _point(equations: FranzParisiEquations, end: FixedPoint, branch: str) -> Sad
     alpha = model.alpha
     phi = equations._free_entropy(order, fields, moments[0], energy[1])
     status = Status.CONVERGED if end.converged else Status.NOT_CONVERGED
-    if end.converged and phi < -_SIGN:
+    if end.converged and not equations.spherical and phi < -_SIGN:
         status = Status.UNPHYSICAL
     order_parameters = {"overlap": 1 - order.variance, "reference_overlap": equations.reference_overlap}
     conjugates = {
@@ -436,7 +376,8 @@ def _point(equations: FranzParisiEquations, end: FixedPoint, branch: str) -> Sad
         "reference_overlap_conjugate": fields.reference_overlap,
     }
     if equations.typical:
-        order_parameters["typical_overlap"] = order.typical_overlap
+        t = equations.reference_overlap if equations.single else order.typical_overlap
+        order_parameters["typical_overlap"] = t
         conjugates["typical_overlap_conjugate"] = fields.typical_overlap
     if equations.taught:
         order_parameters["teacher_overlap"] = order.teacher_overlap
@@ -446,6 +387,7 @@ def _point(equations: FranzParisiEquations, end: FixedPoint, branch: str) -> Sad
         "local_entropy_slope": 2 * (fields.reference_overlap - alpha * float(energy[6])),
         "reference_self_overlap": source.overlap if equations.typical else 1.0,
         "reference_entropy": source.entropy,
+        "reference_stability": source.stability,
     }
     if model.teacher_channel is not None:
         r = order.teacher_overlap if equations.typical else equations.reference_overlap
@@ -461,7 +403,7 @@ def _point(equations: FranzParisiEquations, end: FixedPoint, branch: str) -> Sad
         residual=end.residual,
         status=status,
         branch=branch,
-        potential=FranzParisiPotential(model, source),
+        potential=None if equations.single else FranzParisiPotential(model, source),
     )
 
 
@@ -482,6 +424,7 @@ def no_point(model: Model, source: Reference, reference_overlap: float, branch: 
             "local_entropy_slope": math.nan,
             "reference_self_overlap": source.overlap or 1.0,
             "reference_entropy": source.entropy,
+            "reference_stability": source.stability,
         },
         residual=math.inf,
         status=Status.NO_SOLUTION,

@@ -5,9 +5,9 @@ from functools import lru_cache
 
 from physlearn.inputs import member, number, reject
 from physlearn.meanfield.base import OutsideDomain
-from physlearn.meanfield.capacities import capacity
+from physlearn.meanfield.capacities import capacity, gardner_capacity
 from physlearn.meanfield.replica import replica_symmetric
-from physlearn.models import Binary, Model, Perceptron, Storage, Teacher, Threshold
+from physlearn.models import Binary, Model, Perceptron, Spherical, Storage, Teacher, Threshold
 from physlearn.quadrature import log_H
 from physlearn.results import SaddlePoint
 
@@ -18,14 +18,16 @@ _LOWEST = -30.0
 
 
 def maximal_margin(model: Model | float) -> float:
-    r"""Largest margin of the solutions at a load, where the replica-symmetric entropy vanishes (binary weights).
+    r"""Largest margin of the solutions at a load: the inverse of `capacity`.
 
-    The inverse of `capacity`; with a teacher the margin is in the direction of the teacher's labels.
+    Where the replica-symmetric entropy of binary weights vanishes; on the sphere that of Gardner's capacity (where it
+    is negative, an upper bound); with a teacher the margin is in the direction of the teacher's labels.
 
     Parameters
     ----------
     model : Model or float
-        Perceptron with binary weights, whose own margin is ignored; or the load of a storage problem.
+        Perceptron with binary weights, or with spherical ones and random labels, whose own margin is ignored; or the
+        load of a storage problem with binary weights.
 
     Returns
     -------
@@ -39,12 +41,24 @@ def maximal_margin(model: Model | float) -> float:
 
     References
     ----------
-    theory/local-entropy/derivation.md (MM.1); Krauth & Mezard 1989.
+    theory/local-entropy/derivation.md (MM.1), (SF.5); Krauth & Mezard 1989; Gardner 1988.
     """
     if not isinstance(model, Model):
         return _largest(number("model", model, above=0), False)
-    check_binary(model)
+    check_weights(model)
+    if isinstance(model.prior, Spherical):
+        return _largest_on_sphere(model.alpha)
     return _largest(model.alpha, isinstance(model.rule, Teacher))
+
+
+def check_weights(model: Model) -> None:
+    """Raise unless `check_binary` accepts the model, or it has spherical weights and the labels of chance."""
+    member("model", model, Model, "a Model such as Perceptron(alpha)")
+    spherical = (
+        model.is_single and isinstance(model.prior, Spherical) and isinstance(model.channel, Threshold)
+    )
+    if not (spherical and model.teacher_channel is None):
+        check_binary(model)
 
 
 def check_binary(model: Model) -> None:
@@ -113,6 +127,23 @@ def _entropy(alpha: float, margin: float, has_teacher: bool) -> float:
     if math.isnan(point.entropy) or point.overlap > _PERFECT:
         return -1.0
     return point.entropy
+
+
+@lru_cache(maxsize=4096)
+def _largest_on_sphere(alpha: float) -> float:
+    from scipy.optimize import brentq
+
+    def excess(margin):
+        return math.log(gardner_capacity(margin) / alpha)
+
+    low, high = -1.0, 1.0
+    while excess(high) > 0:
+        high *= 2
+    while excess(low) < 0:
+        low *= 1.5
+        if low < _LOWEST:
+            raise reject("model", alpha, f"loads at which the largest margin is above {_LOWEST:g}")
+    return float(brentq(excess, low, high, xtol=1e-14, rtol=1e-15))
 
 
 @lru_cache(maxsize=4096)

@@ -91,7 +91,8 @@ def check_storage(model: Any) -> Perceptron | SymmetricPerceptron:
 
 def _dominant(model: Perceptron | SymmetricPerceptron, start: SaddlePoint | None) -> SaddlePoint:
     """The clusters of typical solutions: those of m = 1, or of the m where their complexity vanishes."""
-    if isinstance(model.prior, Spherical) and model.alpha >= one_step_capacity(model.channel.margin):
+    beyond = one_step_capacity(model.margin) if isinstance(model, Perceptron) else math.inf
+    if isinstance(model.prior, Spherical) and model.alpha >= beyond:
         return _absent(OneStepEquations(model, 1.0))
     m, point = 1.0, _solve(OneStepEquations(model, 1.0), start)
     if point.branch != "clustered" or not point.complexity < 0:

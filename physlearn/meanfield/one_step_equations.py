@@ -15,11 +15,11 @@ Source: theory/replica-symmetry-breaking/derivation.md.
 
 import math
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from physlearn.meanfield.clone_equations import Answers, CloneEquations, Rows
+from physlearn.meanfield.clone_equations import Answers, CloneEquations, Overlaps, Rows
 from physlearn.models import Perceptron, Spherical, SymmetricPerceptron
 
 
@@ -53,7 +53,7 @@ class Levels(NamedTuple):
 class _SphericalClones(CloneEquations):
     """Clones on the sphere: all averages over weights are Gaussian."""
 
-    def precision(self, conjugates: Any) -> float:
+    def precision(self, conjugates: Overlaps) -> float:
         """A, at which V + D/m + q0 = 1/A + D_hat/(m A u) + q0_hat/u^2 is one, with u = A - D_hat."""
         from scipy.optimize import brentq
 
@@ -71,7 +71,7 @@ class _SphericalClones(CloneEquations):
             high += 1
         return spread + math.exp(brentq(excess, low, high, xtol=1e-15, rtol=1e-15) if low < high else low)
 
-    def weights(self, conjugates: Any, rows: Rows, in_full: bool = False) -> np.ndarray:
+    def weights(self, conjugates: Overlaps, rows: Rows, in_full: bool = False) -> np.ndarray:
         """Rows are polynomials of the field of at most the second degree, for which three nodes are exact."""
         A = self.precision(conjugates)
         z, weight = np.array([-math.sqrt(3), 0.0, math.sqrt(3)]), np.array([1 / 6, 2 / 3, 1 / 6])

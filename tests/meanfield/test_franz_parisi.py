@@ -20,8 +20,9 @@ from physlearn.meanfield import (
     maximal_margin,
     replica_symmetric,
 )
-from physlearn.meanfield.constrained import FranzParisiEquations, reference_of
+from physlearn.meanfield.constrained import FranzParisiEquations
 from physlearn.meanfield.local_entropy import slope_minimum
+from physlearn.meanfield.references import reference_of
 from physlearn.models import Binary, GeneralizedLinear, Threshold
 
 STORAGE, TAUGHT = Perceptron(0.5), Perceptron(0.5, rule=Teacher())
