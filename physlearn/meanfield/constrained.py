@@ -27,6 +27,7 @@ from physlearn.results import SaddlePoint, Status
 # Tolerance of an entropy's sign: rounding near zero is not unphysical.
 _SIGN = 1e-9
 _TOLERANCE = 1e-11
+_RESOLVED = 1e-6
 _MOST_UPDATES = 200
 # Deviations below which what a group of replicas has of its own is rounding.
 _SPLIT = 1e-7
@@ -367,8 +368,11 @@ def _point(equations: FranzParisiEquations, end: FixedPoint, branch: str) -> Sad
     energy = equations.energy(order)
     alpha = model.alpha
     phi = equations._free_entropy(order, fields, moments[0], energy[1])
-    status = Status.CONVERGED if end.converged else Status.NOT_CONVERGED
-    if end.converged and not equations.spherical and phi < -_SIGN:
+    # Fields of references too near to the single one vary within less than the integrals' steps, and miss their mass.
+    residual = max(end.residual, abs(float(energy[0]) - 1)) if equations.spherical else end.residual
+    resolved = end.converged and residual < _RESOLVED
+    status = Status.CONVERGED if resolved else Status.NOT_CONVERGED
+    if resolved and not equations.spherical and phi < -_SIGN:
         status = Status.UNPHYSICAL
     order_parameters = {"overlap": 1 - order.variance, "reference_overlap": equations.reference_overlap}
     conjugates = {
@@ -400,7 +404,7 @@ def _point(equations: FranzParisiEquations, end: FixedPoint, branch: str) -> Sad
         entropy=phi,
         stability=float(1 - alpha * energy[5] * moments[5]),
         observables=observables,
-        residual=end.residual,
+        residual=residual,
         status=status,
         branch=branch,
         potential=None if equations.single else FranzParisiPotential(model, source),

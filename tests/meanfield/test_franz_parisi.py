@@ -309,7 +309,7 @@ def test_a_map_holds_what_exists():
         (STORAGE, {"reference_margin": "large"}, "reference_margin: got 'large'"),
         (STORAGE, {"start": 1}, "start: got 1"),
         (STORAGE, {"start": {"overlap": 0.3}}, "start: got"),
-        (Perceptron(0.5, prior=Spherical()), {}, "model: got Perceptron"),
+        (Perceptron(0.5, prior=Spherical(), rule=Teacher()), {}, "model: got Perceptron"),
         (SymmetricPerceptron(0.5), {}, "model: got Symmetric"),
         (3, {}, "model: got 3"),
     ],
@@ -326,4 +326,4 @@ def test_bad_input_of_the_thresholds():
     with pytest.raises(InputError, match="model: got -1"):
         maximal_margin(-1)
     with pytest.raises(InputError, match="model: got Perceptron"):
-        maximal_margin(Perceptron(0.5, prior=Spherical()))
+        maximal_margin(Perceptron(0.5, prior=Spherical(), rule=Teacher()))
