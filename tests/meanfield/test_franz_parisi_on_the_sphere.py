@@ -77,14 +77,14 @@ def test_the_single_solution_of_the_largest_margin_is_the_limit_of_typical_ones(
     largest = maximal_margin(model)
     for d in (0.3, 0.05):
         limit = franz_parisi(model, d, "maximal").local_entropy
-        far, near = (abs(franz_parisi(model, d, largest - gap).local_entropy - limit) for gap in (1e-2, 1e-5))
+        far, near = (abs(franz_parisi(model, d, largest - gap).local_entropy - limit) for gap in (1e-2, 1e-4))
         assert near < 0.1 * far
         assert near < 2e-4
 
 
 def test_a_reference_too_narrow_for_the_integrals_has_a_status():
     largest = maximal_margin(CONVEX)
-    assert franz_parisi(CONVEX, 0.3, largest - 1e-5).status is Status.CONVERGED
+    assert franz_parisi(CONVEX, 0.3, largest - 1e-4).status is Status.CONVERGED
     assert franz_parisi(CONVEX, 0.3, largest - 1e-6).status is Status.NOT_CONVERGED
 
 
