@@ -96,19 +96,19 @@ def one_step_capacity(margin: float) -> float:
         return gardner_capacity(margin)
 
     def load(x):
-        q0, eta = 1 / (1 + math.exp(-x[0])), math.exp(x[1])
+        q0, stiffness = 1 / (1 + math.exp(-x[0])), math.exp(x[1])
         rest = 1 / (1 + math.exp(x[0]))
-        size, width, blurred = math.sqrt(q0), math.sqrt(rest), math.sqrt(1 + eta)
+        size, width, blurred = math.sqrt(q0), math.sqrt(rest), math.sqrt(1 + stiffness)
 
         def cost(z):
             a = (margin - size * z) / width
-            violated = log_H(-a / blurred) - eta * a**2 / (2 * (1 + eta)) - math.log(blurred)
+            violated = log_H(-a / blurred) - stiffness * a**2 / (2 * (1 + stiffness)) - math.log(blurred)
             return -np.logaddexp(log_H(a), violated)
 
         energy = float(
             expectation(cost, [(margin / size, width / size), (margin / size, width * blurred / size)])
         )
-        return (math.log1p(eta) + eta * q0 / (rest * (1 + eta))) / (2 * energy)
+        return (math.log1p(stiffness) + stiffness * q0 / (rest * (1 + stiffness))) / (2 * energy)
 
     # Towards margin zero, where one step changes nothing, q0 goes to one.
     start = [math.log(0.5 / margin**2), 1.0]

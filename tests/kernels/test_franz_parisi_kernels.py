@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import log_ndtr, ndtr
 
-from physlearn.kernels.franz_parisi import energetic, entropic, graded
+from physlearn.kernels.franz_parisi import energetic, energetic_single, entropic, graded
 
 # kappa, kappa_reference, q_reference, V, c0, c1, e, shared, own, has_teacher: near and far, with and without a margin,
 # projections of either sign, the degenerate point, the teacher as reference, and references in the tail.
@@ -43,6 +43,23 @@ def test_energetic_equals_its_source(name):
 def test_entropic_equals_its_source(name):
     arguments = (*WEIGHTS[name], 4.0)
     np.testing.assert_array_equal(entropic(*arguments), entropic.py_func(*arguments))
+
+
+SINGLE = [(-0.2, 0.4, 0.7, 0.3, 0.25), (0.0, 0.0, 0.99, 0.01, 0.1), (-0.5, -0.24, 0.0, 0.6, -0.3)]
+
+
+@pytest.mark.parametrize("arguments", SINGLE)
+def test_energetic_single_equals_its_source(arguments):
+    np.testing.assert_array_equal(
+        energetic_single(*arguments, 4.0), energetic_single.py_func(*arguments, 4.0)
+    )
+
+
+@pytest.mark.parametrize("arguments", SINGLE)
+def test_energetic_single_does_not_depend_on_the_steps(arguments):
+    coarse, fine = energetic_single(*arguments, 1.0), energetic_single(*arguments, 0.4)
+    np.testing.assert_allclose(coarse, fine, rtol=2e-11, atol=1e-13)
+    assert coarse[0] == pytest.approx(1, abs=1e-11)
 
 
 def test_graded_panels_cover_the_line_once():

@@ -13,6 +13,7 @@ from physlearn import (
     capacity,
     curve,
     de_almeida_thouless,
+    franz_parisi,
     one_step_rsb,
     replica_symmetric,
 )
@@ -30,15 +31,13 @@ with warnings.catch_warnings():
     one_step = np.array([capacity(Spherical(), margin, steps=1) for margin in margins])
 instability = np.array([de_almeida_thouless(Spherical(), margin) for margin in margins])
 limits = xarray.Dataset(
-    {"capacity": (("theory", "margin"), [gardner, one_step, instability])},
-    coords={
-        "theory": ["Gardner's capacity", "capacity, one step", "de Almeida and Thouless"],
-        "margin": margins,
-    },
+    {"share": (("theory", "margin"), np.array([one_step, instability]) / gardner)},
+    coords={"theory": ["capacity, one step", "de Almeida and Thouless"], "margin": margins},
 )
+limits["share"].attrs = {"long_name": "share of Gardner's capacity"}
 
 model = Perceptron(9.0, margin=-1.0, prior=Spherical())
-loads = np.linspace(7.9, 12, 9)
+loads = np.linspace(7.9, 12, 8)
 clusters = curve(one_step_rsb, model, {"alpha": loads})
 typical = curve(replica_symmetric, model, {"alpha": loads})
 overlaps = xarray.Dataset(
@@ -46,24 +45,38 @@ overlaps = xarray.Dataset(
     coords={"theory": ["inside a cluster", "replica symmetry", "between clusters"], "alpha": loads},
 )
 
-parameters = np.linspace(0.05, 1, 20)
+parameters = np.linspace(0.06, 0.5, 12)
 complexities = xarray.concat(
     [
         curve(
             one_step_rsb, Perceptron(load, margin=-1.0, prior=Spherical()), {"parisi_parameter": parameters}
         )[["complexity", "status"]]
-        for load in (8.5, 9.0, 9.5)
+        for load in (9.0, 10.0, 11.0)
     ],
     "theory",
-).assign_coords(theory=[rf"$\alpha = {load:g}$" for load in (8.5, 9.0, 9.5)])
+).assign_coords(theory=[rf"$\alpha = {load:g}$" for load in (9.0, 10.0, 11.0)])
+
+distances = np.geomspace(1e-3, 0.5, 40)
+cases = [(1.0, 0.0, None), (1.0, 0.0, "maximal"), (3.0, -0.5, None), (3.0, -0.5, "maximal")]
+around = [
+    curve(
+        franz_parisi,
+        Perceptron(load, margin=margin, prior=Spherical()),
+        {"distance": distances},
+        reference_margin=kind,
+    )[["local_entropy", "status"]]
+    for load, margin, kind in cases
+]
+labels = [rf"$\alpha = {load:g}$, $\kappa = {margin:g}$, {kind or 'typical'}" for load, margin, kind in cases]
+local = xarray.concat(around, "theory").assign_coords(theory=labels)
+local["local_entropy"] = local["local_entropy"] - np.log(4 * local["distance"] * (1 - local["distance"])) / 2
+local["local_entropy"].attrs = {
+    "long_name": "local entropy without the sphere's own",
+    "units": "nats per weight",
+}
 
 panels = [
-    {
-        "variable": "capacity",
-        "x": "margin",
-        "theory": annotate(limits),
-        "title": "largest load of the sphere",
-    },
+    {"variable": "share", "x": "margin", "theory": annotate(limits), "title": "largest load of the sphere"},
     {"variable": "overlap", "x": "alpha", "theory": annotate(overlaps), "title": r"overlaps, $\kappa = -1$"},
     {
         "variable": "complexity",
@@ -71,6 +84,12 @@ panels = [
         "theory": annotate(complexities),
         "title": r"number of clusters, $\kappa = -1$",
     },
+    {
+        "variable": "local_entropy",
+        "x": "distance",
+        "theory": annotate(local),
+        "title": "around typical and maximal-margin solutions",
+    },
 ]
 out.mkdir(parents=True, exist_ok=True)
-phase_diagram(panels=panels, columns=3).savefig(out / "curves.png", metadata={"Software": None})
+phase_diagram(panels=panels, columns=2).savefig(out / "curves.png", metadata={"Software": None})
