@@ -76,8 +76,8 @@ def franz_parisi(
         The stability is that of the constrained measure, ``reference_stability`` that of the reference's own, which is
         negative where it breaks replica symmetry. `Status.UNPHYSICAL` where the entropy of binary weights is negative:
         no solution is there. On the sphere the entropy is a volume, of which ln(4 d (1 - d))/2 is left without
-        patterns; around the single solution of maximal margin t = S, and ``typical_overlap_conjugate`` is the limit
-        of (1 - q-tilde) t_hat.
+        patterns. Around the single solution of maximal margin t = S, ``typical_overlap_conjugate`` is the limit of
+        (1 - q-tilde) t_hat, and beyond the distance of the farthest solution is `Status.NO_SOLUTION`.
 
     Raises
     ------
@@ -87,7 +87,7 @@ def franz_parisi(
 
     References
     ----------
-    theory/local-entropy/derivation.md (FP.6)-(FP.16), (SF.1)-(SF.7); Franz & Parisi 1995; Huang & Kabashima 2014;
+    theory/local-entropy/derivation.md (FP.6)-(FP.16), (SF.1)-(SF.8); Franz & Parisi 1995; Huang & Kabashima 2014;
     Baldassi, Lauditi, Malatesta, Perugini & Zecchina 2021.
     """
     check_weights(model)
@@ -101,6 +101,8 @@ def at_distance(
 ) -> SaddlePoint:
     """The saddle point at a distance from a reference: Newton's near a start, else where the iteration leads."""
     equations = FranzParisiEquations(model, source, 1 - 2 * distance)
+    if equations.out_of_reach:
+        return no_point(model, source, equations.reference_overlap, branch)
     end = None
     if start is None:
         x = equations.natural_start()
@@ -156,6 +158,12 @@ class FranzParisiEquations:
         self.spherical = isinstance(self.model.prior, Spherical)
         self.single = self.reference.overlap == 1
         self._last = 1.0  # where the search for S_hat begins
+
+    @property
+    def out_of_reach(self) -> bool:
+        """Whether no solution is so far from the one of the largest margin: S is not above kappa/kappa_max."""
+        largest = self.reference.margin
+        return self.single and largest > 0 and self.reference_overlap * largest <= self.model.channel.margin
 
     def projections(self, order: Constrained) -> tuple[float, float, float, float, float]:
         """c0, c1, e of a replica's field, and the teacher's covariances with the fields x and v."""

@@ -56,7 +56,7 @@ complexities = xarray.concat(
     "theory",
 ).assign_coords(theory=[rf"$\alpha = {load:g}$" for load in (9.0, 10.0, 11.0)])
 
-distances = np.geomspace(1e-3, 0.5, 40)
+distances = np.concatenate([np.geomspace(1e-3, 0.04, 14), np.linspace(0.05, 0.49, 30)])
 cases = [(1.0, 0.0, None), (1.0, 0.0, "maximal"), (3.0, -0.5, None), (3.0, -0.5, "maximal")]
 around = [
     curve(
@@ -70,6 +70,7 @@ around = [
 labels = [rf"$\alpha = {load:g}$, $\kappa = {margin:g}$, {kind or 'typical'}" for load, margin, kind in cases]
 local = xarray.concat(around, "theory").assign_coords(theory=labels)
 local["local_entropy"] = local["local_entropy"] - np.log(4 * local["distance"] * (1 - local["distance"])) / 2
+local["distance"].attrs = {"long_name": "distance (1 - S)/2 from the reference", "units": "1"}
 local["local_entropy"].attrs = {
     "long_name": "local entropy without the sphere's own",
     "units": "nats per weight",
