@@ -67,7 +67,7 @@ def one_step_rsb(
 
     References
     ----------
-    theory/replica-symmetry-breaking/derivation.md (OS.3)-(OS.9), (FZ.1)-(FZ.3); Monasson 1995; Krauth & Mezard 1989.
+    theory/replica-symmetry-breaking/derivation.md (OS.3)-(OS.8), (FZ.1)-(FZ.3); Monasson 1995; Krauth & Mezard 1989.
     """
     model = check_storage(model)
     if start is not None:
