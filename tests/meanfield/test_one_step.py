@@ -193,8 +193,16 @@ def test_capacities_are_ordered():
 
 
 def test_far_below_zero_margin_clusters_come_before_the_instability():
-    """At kappa = -3 the sphere's capacity comes first, so that the transition cannot be continuous."""
+    """At kappa = -3 many narrow clusters appear at once, where replica symmetry is stable and counts their solutions."""
     assert one_step_capacity(-3.0) < de_almeida_thouless(Spherical(), -3.0)
+    model = Perceptron(1500.0, margin=-3.0, prior=Spherical())
+    point, typical = one_step_rsb(model), replica_symmetric(model)
+    assert (point.branch, point.parisi_parameter) == ("clustered", 1.0)
+    assert point.overlap > point.group_overlap + 0.8
+    assert point.complexity > 0.03
+    assert point.entropy == pytest.approx(typical.entropy, abs=1e-10)
+    assert point.stability > 0
+    assert typical.stability > 0
 
 
 def test_there_is_no_solution_beyond_the_capacity_of_one_step():
