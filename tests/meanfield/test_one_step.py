@@ -193,7 +193,7 @@ def test_capacities_are_ordered():
 
 
 def test_far_below_zero_margin_clusters_come_before_the_instability():
-    """At kappa = -3 many narrow clusters appear at once, where replica symmetry is stable and counts their solutions."""
+    """At kappa = -3 many narrow clusters appear at once; replica symmetry is stable and counts their solutions."""
     assert one_step_capacity(-3.0) < de_almeida_thouless(Spherical(), -3.0)
     model = Perceptron(1500.0, margin=-3.0, prior=Spherical())
     point, typical = one_step_rsb(model), replica_symmetric(model)
