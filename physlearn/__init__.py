@@ -54,6 +54,7 @@ _HOMES = {
         "bayes_optimal",
         "capacity",
         "clone_transition",
+        "committee_capacity",
         "connectivity_barrier",
         "convex_margin",
         "curve",

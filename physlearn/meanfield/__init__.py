@@ -19,6 +19,7 @@ from physlearn.meanfield.margins import maximal_margin
 from physlearn.meanfield.overlap_gaps import clone_transition, overlap_gap_threshold
 from physlearn.meanfield.replica import replica_symmetric
 from physlearn.meanfield.star_shape import convex_margin, is_linearly_connected, kernel_margin
+from physlearn.meanfield.votes import committee_capacity
 
 __all__ = [
     "algorithmic_threshold",
@@ -26,6 +27,7 @@ __all__ = [
     "capacity",
     "check_stationary",
     "clone_transition",
+    "committee_capacity",
     "committee_state_evolution",
     "connectivity_barrier",
     "convex_margin",

@@ -29,6 +29,8 @@ _TANH_STEP = 0.25
 _MOST_POINTS = 1500
 # Below it, what the second cavity field has beside the first is rounding.
 _SPLIT = 1e-7
+# Overlaps of solutions that no pattern constrains vanish; one must still divide by them.
+_UNCONSTRAINED = 1e-300
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(16)
 _POSITION_TOLERANCE = 1e-8
 _RESIDUAL = 1e-9
@@ -224,8 +226,8 @@ class Pair:
     def _fields(self, t_hat: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Fields on a weight +1 of the teacher, shapes (n, 1) and (n, m), and their probabilities (n, m)."""
         q1, q2 = self.first.overlap_conjugate, self.second.overlap_conjugate
-        own = math.sqrt(max(q2 - t_hat**2 / q1, 0.0))
-        along = t_hat / math.sqrt(q1)
+        along = t_hat / math.sqrt(max(q1, _UNCONSTRAINED))
+        own = math.sqrt(max(q2 - along**2, 0.0))
         x, weight_x = _grid(_TANH_STEP / max(1.0, math.sqrt(q1), abs(along)))
         y, weight_y = _grid(_TANH_STEP / max(1.0, own))
         first = math.sqrt(q1) * x[:, None] + _teacher_field(self.first)
@@ -264,7 +266,7 @@ class _CavityFields:
         q1, q2 = pair.first.overlap, pair.second.overlap
         self.pair = pair
         s1, s2 = self.deviations()
-        along = t / math.sqrt(q1)
+        along = t / math.sqrt(max(q1, _UNCONSTRAINED))
         own = math.sqrt(max(q2 - along**2, 0.0))
         own = own if own > _SPLIT else 0.0
         slope_x, slope_y, rest = self._teacher(along, own)
@@ -293,7 +295,7 @@ class _CavityFields:
         if not self.pair.has_teacher:
             return 0.0, 0.0, 1.0
         first, second = self.pair.first, self.pair.second
-        slope_x = _teacher_overlap(first) / math.sqrt(first.overlap)
+        slope_x = _teacher_overlap(first) / math.sqrt(max(first.overlap, _UNCONSTRAINED))
         slope_y = (_teacher_overlap(second) - along * slope_x) / own if own else 0.0
         limit = math.sqrt(1 - slope_x**2) * (1 - 1e-12)
         slope_y = min(max(slope_y, -limit), limit)

@@ -10,14 +10,16 @@ or a teacher. Source: theory/local-entropy/derivation.md.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from physlearn.inputs import choice, member, number, reject
-from physlearn.meanfield.base import FixedPoint, extremize, jacobian
+from physlearn.meanfield.base import FixedPoint, OutsideDomain, extremize, jacobian
 from physlearn.meanfield.margins import check_binary, check_margin, maximal_margin, typical_solution
-from physlearn.models import Model, Teacher
+from physlearn.meanfield.replica import replica_symmetric
+from physlearn.models import Committee, Model, Teacher
 from physlearn.quadrature import misclassification
 from physlearn.results import SaddlePoint, Status
 
@@ -109,6 +111,8 @@ def franz_parisi(
     theory/local-entropy/derivation.md (FP.6)-(FP.16); Franz & Parisi 1995; Huang & Kabashima 2014; Baldassi,
     Lauditi, Malatesta, Perugini & Zecchina 2021.
     """
+    if isinstance(model, Committee):
+        return _around_votes(model, distance, reference_margin, reference, start)
     check_binary(model)
     distance = number("distance", distance, above=0, at_most=0.5)
     source = reference_of(model, reference_margin, reference)
@@ -119,7 +123,7 @@ def at_distance(
     model: Model, source: "Reference", distance: float, branch: str, start: Any = None
 ) -> SaddlePoint:
     """The saddle point at a distance from a reference: Newton's near a start, else where the iteration leads."""
-    equations = FranzParisiEquations(model, source, 1 - 2 * distance)
+    equations = equations_around(model, source, 1 - 2 * distance)
     end = None
     if start is None:
         x = equations.natural_start()
@@ -187,6 +191,37 @@ def reference_of(model: Model, margin: float | str | None, kind: str) -> Referen
         point.teacher_overlap_conjugate if has_teacher else 0.0,
         point.entropy,
     )
+
+
+def _around_votes(model: Committee, distance, reference_margin, reference, start) -> SaddlePoint:
+    """Of a committee: its votes have no margin, and its labels no teacher."""
+    from physlearn.meanfield.committee_constrained import check_tree
+
+    check_tree(model)
+    distance = number("distance", distance, above=0, at_most=0.5)
+    choice("reference", reference, ("typical",))
+    if reference_margin is not None:
+        raise reject("reference_margin", reference_margin, "none: votes have no margin")
+    point = _typical_votes(model)
+    if point.status is not Status.CONVERGED:
+        raise OutsideDomain(f"alpha: got {model.alpha:g}; allowed: loads below the capacity of this committee.")
+    source = Reference(0.0, point.overlap, 0.0, point.overlap_conjugate, 0.0, point.entropy)
+    return at_distance(model, source, distance, reference, start)
+
+
+@lru_cache(maxsize=256)
+def _typical_votes(model: Committee) -> SaddlePoint:
+    return replica_symmetric(model)
+
+
+def equations_around(model: Model, source: "Reference", reference_overlap: float) -> "FranzParisiEquations":
+    """The equations of a perceptron, or of a tree."""
+    if not isinstance(model, Committee):
+        return FranzParisiEquations(model, source, reference_overlap)
+    from physlearn.meanfield.committee_constrained import ManyVotesAround, ThreeVotesAround
+
+    kind = ManyVotesAround if math.isinf(model.n_hidden) else ThreeVotesAround
+    return kind(model, source, reference_overlap)
 
 
 class Constrained(NamedTuple):
@@ -351,7 +386,7 @@ class FranzParisiPotential:
     reference: Reference
 
     def __call__(self, values: dict[str, float]) -> float:
-        equations = FranzParisiEquations(self.model, self.reference, values["reference_overlap"])
+        equations = equations_around(self.model, self.reference, values["reference_overlap"])
         order = Constrained(
             1 - values["overlap"], values.get("typical_overlap", 0.0), values.get("teacher_overlap", 0.0)
         )

@@ -321,13 +321,24 @@ class Equations:
 
         return math.sinh(extremize(update, np.arcsinh([q_hat])).x[0])
 
-    def stability(self, order: Order, conjugates: Conjugates) -> float:
-        r"""Replicon eigenvalue, 1 - alpha E[(dg)^2] E[(var w)^2]."""
-        channel, prior = self.model.channel, self.model.prior
-        V = order.variance
-        (curvature2,) = self._expected(
+    def mean_squared_curvature(self, order: Order) -> float:
+        """E[(dg)^2]."""
+        channel, V = self.model.channel, order.variance
+        (scaled,) = self._expected(
             order, lambda labels, omega, z: [(V * channel.curvature(labels, omega, V)) ** 2]
         )
+        return scaled / V**2
+
+    def mean_log_partition(self, order: Order) -> float:
+        """E ln Z_out."""
+        channel, V = self.model.channel, order.variance
+        (outer,) = self._expected(order, lambda labels, omega, z: [channel.log_partition(labels, omega, V)])
+        return outer
+
+    def stability(self, order: Order, conjugates: Conjugates) -> float:
+        r"""Replicon eigenvalue, 1 - alpha E[(dg)^2] E[(var w)^2]."""
+        prior, V = self.model.prior, order.variance
+        curvature2 = self.mean_squared_curvature(order) * V**2
         size, precision = math.sqrt(conjugates.overlap), conjugates.precision
         variance2 = expectation(
             lambda z: np.broadcast_to((prior.variance(size * z, precision) / V) ** 2, z.shape),
@@ -337,14 +348,14 @@ class Equations:
 
     def free_entropy(self, order: Order, conjugates: Conjugates) -> float:
         """phi as a function of independent order parameters and conjugates."""
-        prior, channel = self.model.prior, self.model.channel
+        prior = self.model.prior
         q_hat, s, precision = conjugates
         size = math.sqrt(q_hat)
         q, V, r, *_ = order
         inner = expectation(
             lambda z: prior.log_partition(size * z, precision) + 0 * z, **self._input(conjugates)
         )
-        (outer,) = self._expected(order, lambda labels, omega, z: [channel.log_partition(labels, omega, V)])
+        outer = self.mean_log_partition(order)
         legendre = (precision * (q + V) - q_hat * V) / 2 - s * size * r
         return float(legendre + inner + self.model.alpha * outer)
 
@@ -405,6 +416,10 @@ class Equations:
         teacher_mean, _ = self._teacher_moments(z, conjugates.projection)
         length = math.sqrt(weight @ estimate**2 * self.norm2)
         return min(1.0, float(weight @ (teacher_mean * estimate)) / length) if length > 0 else 0.0
+
+    def is_resolved(self, order: Order) -> bool:
+        """Whether the integrals are as precise as they are meant to be."""
+        return True
 
     def natural_start(self) -> Order:
         """What is known without patterns: the prior's mean and variance."""

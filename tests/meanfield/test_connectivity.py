@@ -126,6 +126,15 @@ def test_without_constraints_the_fields_are_independent():
     assert point.training_error == pytest.approx(expected, abs=1e-5)
 
 
+@pytest.mark.parametrize("rule", [{}, {"rule": Teacher()}])
+@pytest.mark.parametrize("prior", [{}, {"prior": Spherical()}])
+def test_margins_that_nothing_violates(prior, rule):
+    point = connectivity_barrier(Perceptron(0.5, margin=-38.0, **prior, **rule), -38.0, -37.0)
+    assert point.status is Status.CONVERGED
+    assert point.typical_overlap == pytest.approx(0, abs=1e-12)
+    assert point.training_error == pytest.approx(0, abs=1e-12)
+
+
 @pytest.mark.parametrize("prior", [{}, {"prior": Spherical()}])
 @pytest.mark.parametrize("margin", [0.0, 0.2])
 def test_solutions_of_no_negative_margin_are_convex(prior, margin):
