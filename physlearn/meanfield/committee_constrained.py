@@ -1,21 +1,26 @@
 r"""The Franz-Parisi entropy of a tree of units that vote, of three or of infinitely many.
 
-Weights are as those of a perceptron; on the side of the fields a pattern's constraint is a vote. For K to infinity votes
-are normal fields, whose overlaps are those of the units through Q = (2/pi) arcsin q. Source:
+Weights are as those of a perceptron; on the side of the fields a pattern's constraint is a vote. For K to infinity
+votes are normal fields, whose overlaps are those of the units through Q = (2/pi) arcsin q. Source:
 theory/committee-storage/derivation.md (CS.13)-(CS.16).
 """
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
-from physlearn.inputs import member, reject
-from physlearn.meanfield.constrained import Constrained, FranzParisiEquations
-from physlearn.meanfield.vote_tensors import averages, chebyshev, contract, votes_of_three
-from physlearn.meanfield.votes import effective_overlap
+from physlearn.inputs import choice, member, number, reject
+from physlearn.meanfield.base import OutsideDomain
+from physlearn.meanfield.constrained import Constrained, FranzParisiEquations, at_distance
+from physlearn.meanfield.references import Reference
+from physlearn.meanfield.replica import replica_symmetric
+from physlearn.meanfield.vote_tensors import are_enough, averages, chebyshev, contract, votes_of_three
+from physlearn.meanfield.votes import committee_capacity, effective_overlap
 from physlearn.models import Binary, Committee, Storage
 from physlearn.quadrature import G, H
+from physlearn.results import SaddlePoint, Status
 
 # Fields that all references share: how far they reach, and their steps.
 _REACH, _STEP = 6.5, 0.45
@@ -32,14 +37,36 @@ def check_tree(model: Committee) -> None:
     """Raise unless clones and constrained replicas of this committee are known here."""
     member("model", model, Committee, "a Committee")
     allowed = model.n_hidden in (3, math.inf)
-    if not (
-        model.tree and allowed and isinstance(model.prior, Binary) and isinstance(model.rule, Storage)
-    ):
+    if not (model.tree and allowed and isinstance(model.prior, Binary) and isinstance(model.rule, Storage)):
         raise reject(
             "model",
             model,
             "trees of 3 or infinitely many units with binary weights and random labels",
         )
+
+
+def around_votes(
+    model: Committee, distance: float, reference_margin: object, reference: str, start: object
+) -> SaddlePoint:
+    """`franz_parisi` of a committee: its votes have no margin, and its labels no teacher."""
+    check_tree(model)
+    distance = number("distance", distance, above=0, at_most=0.5)
+    choice("reference", reference, ("typical",))
+    if reference_margin is not None:
+        raise reject("reference_margin", reference_margin, "none: votes have no margin")
+    point = typical_votes(model)
+    if point.status is not Status.CONVERGED:
+        raise OutsideDomain(
+            f"alpha: got {model.alpha:g}; allowed: loads up to the capacity, {committee_capacity(model):.6g}."
+        )
+    source = Reference(0.0, point.overlap, 0.0, point.overlap_conjugate, 0.0, point.entropy)
+    return at_distance(model, source, distance, reference, start)
+
+
+@lru_cache(maxsize=256)
+def typical_votes(model: Committee) -> SaddlePoint:
+    """The replica-symmetric point of a committee's solutions."""
+    return replica_symmetric(model)
 
 
 @dataclass
@@ -53,7 +80,10 @@ class ManyVotesAround(FranzParisiEquations):
             return effective_overlap(q, 1 - q, True)
 
         S, t = votes(self.reference_overlap), votes(order.typical_overlap)
-        own, source = effective_overlap(1 - order.variance, order.variance, True), votes(self.reference.overlap)
+        own, source = (
+            effective_overlap(1 - order.variance, order.variance, True),
+            votes(self.reference.overlap),
+        )
         c0, c1 = t.value / math.sqrt(source.value), (S.value - t.value) / math.sqrt(source.variance)
         e = math.sqrt(max(own.value - c0**2 - c1**2, 0.0))
         found = energetic(0.0, 0.0, source.value, own.variance, c0, c1, e, 0.0, 0.0, False, self.fineness)
@@ -68,6 +98,9 @@ class ManyVotesAround(FranzParisiEquations):
 @dataclass
 class ThreeVotesAround(FranzParisiEquations):
     """The equations of a tree of three units."""
+
+    def is_resolved(self, order: Constrained) -> bool:
+        return are_enough(_FARTHEST * math.sqrt(1 - order.variance), order.variance)
 
     def energy(self, order: Constrained) -> np.ndarray:
         q, V = self.reference.overlap, order.variance

@@ -10,16 +10,15 @@ or a teacher. Source: theory/local-entropy/derivation.md.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from physlearn.inputs import choice, member, number, reject
-from physlearn.meanfield.base import FixedPoint, OutsideDomain, extremize, jacobian
-from physlearn.meanfield.margins import check_binary, check_margin, maximal_margin, typical_solution
-from physlearn.meanfield.replica import replica_symmetric
-from physlearn.models import Committee, Model, Teacher
+from physlearn.inputs import member, number, reject
+from physlearn.meanfield.base import FixedPoint, extremize, jacobian
+from physlearn.meanfield.margins import check_binary
+from physlearn.meanfield.references import Reference, reference_of
+from physlearn.models import Committee, Model
 from physlearn.quadrature import misclassification
 from physlearn.results import SaddlePoint, Status
 
@@ -39,31 +38,6 @@ _FAINT = 1e-30
 _LARGEST_FIELD = 18.0
 
 
-class Reference(NamedTuple):
-    """What the reference is drawn from, at its own replica-symmetric saddle point.
-
-    Attributes
-    ----------
-    margin : float
-        kappa-tilde.
-    overlap, teacher_overlap : float
-        q-tilde and r-tilde.
-    overlap_conjugate, teacher_overlap_conjugate : float
-    entropy : float
-    """
-
-    margin: float
-    overlap: float
-    teacher_overlap: float
-    overlap_conjugate: float
-    teacher_overlap_conjugate: float
-    entropy: float
-
-
-# The teacher is like a solution drawn before the patterns, which it then leaves as they are: its own group is empty.
-_TEACHER = Reference(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
-
-
 def franz_parisi(
     model: Model,
     distance: float,
@@ -81,6 +55,7 @@ def franz_parisi(
     ----------
     model : Model
         Perceptron with binary weights, storage or teacher; its margin kappa is what is asked of the solutions counted.
+        Or a `Committee`: a tree of 3 or infinitely many units with binary weights and random labels, without a margin.
     distance : float
         d = (1 - S)/2 in (0, 1/2], per weight.
     reference_margin : float or "maximal", optional
@@ -112,7 +87,9 @@ def franz_parisi(
     Lauditi, Malatesta, Perugini & Zecchina 2021.
     """
     if isinstance(model, Committee):
-        return _around_votes(model, distance, reference_margin, reference, start)
+        from physlearn.meanfield.committee_constrained import around_votes
+
+        return around_votes(model, distance, reference_margin, reference, start)
     check_binary(model)
     distance = number("distance", distance, above=0, at_most=0.5)
     source = reference_of(model, reference_margin, reference)
@@ -120,7 +97,7 @@ def franz_parisi(
 
 
 def at_distance(
-    model: Model, source: "Reference", distance: float, branch: str, start: Any = None
+    model: Model, source: Reference, distance: float, branch: str, start: Any = None
 ) -> SaddlePoint:
     """The saddle point at a distance from a reference: Newton's near a start, else where the iteration leads."""
     equations = equations_around(model, source, 1 - 2 * distance)
@@ -162,59 +139,7 @@ def _newton(update, x: np.ndarray) -> FixedPoint | None:
     return None
 
 
-def reference_of(model: Model, margin: float | str | None, kind: str) -> Reference:
-    """The reference that a caller names, or the sentence why there is none."""
-    choice("reference", kind, ("typical", "teacher"))
-    if kind == "teacher":
-        if model.teacher_channel is None:
-            raise reject("reference", kind, "'typical', since nobody teaches in a storage problem")
-        if margin is not None:
-            raise reject("reference_margin", margin, "none around the teacher, who has no margin of its own")
-        return _TEACHER
-    if margin is None:
-        value = model.channel.margin
-    elif isinstance(margin, str):
-        choice("reference_margin", margin, ("maximal",))
-        value = maximal_margin(model)
-    else:
-        value = number("reference_margin", margin)
-    check_margin(model, value, "alpha" if margin is None else "reference_margin")
-    if value < model.channel.margin:
-        check_margin(model, model.channel.margin, "alpha")
-    has_teacher = isinstance(model.rule, Teacher)
-    point = typical_solution(model.alpha, value, has_teacher)
-    return Reference(
-        value,
-        point.overlap,
-        point.teacher_overlap if has_teacher else 0.0,
-        point.overlap_conjugate,
-        point.teacher_overlap_conjugate if has_teacher else 0.0,
-        point.entropy,
-    )
-
-
-def _around_votes(model: Committee, distance, reference_margin, reference, start) -> SaddlePoint:
-    """Of a committee: its votes have no margin, and its labels no teacher."""
-    from physlearn.meanfield.committee_constrained import check_tree
-
-    check_tree(model)
-    distance = number("distance", distance, above=0, at_most=0.5)
-    choice("reference", reference, ("typical",))
-    if reference_margin is not None:
-        raise reject("reference_margin", reference_margin, "none: votes have no margin")
-    point = _typical_votes(model)
-    if point.status is not Status.CONVERGED:
-        raise OutsideDomain(f"alpha: got {model.alpha:g}; allowed: loads below the capacity of this committee.")
-    source = Reference(0.0, point.overlap, 0.0, point.overlap_conjugate, 0.0, point.entropy)
-    return at_distance(model, source, distance, reference, start)
-
-
-@lru_cache(maxsize=256)
-def _typical_votes(model: Committee) -> SaddlePoint:
-    return replica_symmetric(model)
-
-
-def equations_around(model: Model, source: "Reference", reference_overlap: float) -> "FranzParisiEquations":
+def equations_around(model: Model, source: Reference, reference_overlap: float) -> "FranzParisiEquations":
     """The equations of a perceptron, or of a tree."""
     if not isinstance(model, Committee):
         return FranzParisiEquations(model, source, reference_overlap)
@@ -286,6 +211,10 @@ class FranzParisiEquations:
         return energetic(
             kappa, source.margin, source.overlap, order.variance, c0, c1, e, shared, own, self.taught, self.fineness
         )  # fmt: skip
+
+    def is_resolved(self, order: Constrained) -> bool:
+        """Whether the integrals are as precise as they are meant to be."""
+        return True
 
     def weights(self, fields: Fields) -> np.ndarray:
         """Entropic part and its moments, as `physlearn.kernels.franz_parisi.entropic` returns them."""
@@ -400,7 +329,7 @@ class FranzParisiPotential:
         if not source.overlap:
             rest, room = q - S**2, q_hat
         else:
-            rest = q - t**2 / source.overlap - (S - t) ** 2 / (1 - source.overlap)
+            rest = max(q - t**2 / source.overlap - (S - t) ** 2 / (1 - source.overlap), 0.0)
             room = q_hat - t_hat**2 / source.overlap_conjugate
         steps = {
             "overlap": min(1 - q, rest),
@@ -462,8 +391,8 @@ def _point(equations: FranzParisiEquations, end: FixedPoint, branch: str) -> Sad
     energy = equations.energy(order)
     alpha = model.alpha
     phi = equations._free_entropy(order, fields, moments[0], energy[1])
-    status = Status.CONVERGED if end.converged else Status.NOT_CONVERGED
-    if end.converged and phi < -_SIGN:
+    status = Status.CONVERGED if end.converged and equations.is_resolved(order) else Status.NOT_CONVERGED
+    if status is Status.CONVERGED and phi < -_SIGN:
         status = Status.UNPHYSICAL
     order_parameters = {"overlap": 1 - order.variance, "reference_overlap": equations.reference_overlap}
     conjugates = {

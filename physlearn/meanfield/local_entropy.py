@@ -7,8 +7,9 @@ from itertools import pairwise
 import numpy as np
 
 from physlearn.inputs import InputError, reject
-from physlearn.meanfield.constrained import Reference, at_distance, reference_of
+from physlearn.meanfield.constrained import at_distance
 from physlearn.meanfield.margins import check_binary, largest_load
+from physlearn.meanfield.references import Reference, reference_of
 from physlearn.models import Model, Teacher
 from physlearn.results import SaddlePoint, Status
 

@@ -26,10 +26,18 @@ class Nodes(NamedTuple):
     barycentric: np.ndarray
 
 
+def _wanted(reach: float, variance: float) -> float:
+    return _DIGITS / math.asinh(_STRIP * math.sqrt(variance) / reach)
+
+
+def are_enough(reach: float, variance: float) -> bool:
+    """Whether nodes that `chebyshev` returns give half of the digits."""
+    return _wanted(reach, variance) <= 2 * _MOST
+
+
 def chebyshev(reach: float, variance: float, fineness: float = 1.0) -> Nodes:
     """Nodes that resolve votes of fields of this variance around their means."""
-    n = math.ceil(_DIGITS / math.asinh(_STRIP * math.sqrt(variance) / reach) / fineness)
-    n = min(max(n, _FEWEST), _MOST)
+    n = min(max(math.ceil(_wanted(reach, variance) / fineness), _FEWEST), _MOST)
     angle = (np.arange(n) + 0.5) * math.pi / n
     return Nodes(reach, reach * np.cos(angle), (-1.0) ** np.arange(n) * np.sin(angle))
 

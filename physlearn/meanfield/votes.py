@@ -19,7 +19,7 @@ import numpy as np
 from physlearn.inputs import InputError, member, reject
 from physlearn.meanfield.capacities import zero_entropy
 from physlearn.meanfield.equations import Equations, Order
-from physlearn.models import Binary, Committee, GeneralizedLinear, Majority, Spherical, Threshold
+from physlearn.models import Binary, Committee, GeneralizedLinear, Spherical, Threshold
 
 # Of up to three units, equidistant points of each field: most of them by K, how far they reach, and their step in units
 # of the distance over which the logarithm of a vote changes. Of more, nodes of Gauss and Hermite's rule.
@@ -187,7 +187,7 @@ def committee_capacity(model: Committee) -> float:
     Raises
     ------
     InputError
-        If the model is another one, or has no capacity: with infinitely many spherical units replica symmetry finds none.
+        If the model is another one, or has no capacity, as replica symmetry finds with infinitely many spherical units.
 
     References
     ----------
@@ -199,8 +199,8 @@ def committee_capacity(model: Committee) -> float:
     if isinstance(model.prior, Spherical):
         if many:
             raise InputError(
-                "n_hidden: got inf; allowed for spherical weights: finite numbers, since the replica-symmetric capacity "
-                "grows with them beyond all bounds."
+                "n_hidden: got inf; allowed for spherical weights: finite numbers, since the replica-symmetric "
+                "capacity grows with them beyond all bounds."
             )
         return 1 / _cost(int(model.n_hidden))
     if not model.tree:

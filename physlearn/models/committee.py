@@ -50,7 +50,7 @@ class Committee(Model):
     Zippelius 1992.
     """
 
-    n_hidden: int | float = 3
+    n_hidden: Any = 3
     tree: bool = False
     prior: Prior = field(default_factory=Binary)
     rule: Storage | Teacher = field(default_factory=Storage)
@@ -73,7 +73,9 @@ class Committee(Model):
 
     def n_inputs(self, N: int) -> int:
         if math.isinf(self.n_hidden):
-            raise reject("n_hidden", self.n_hidden, "finite numbers of units for instances; the limit is theory's")
+            raise reject(
+                "n_hidden", self.n_hidden, "finite numbers of units for instances; the limit is theory's"
+            )
         if N % self.n_hidden:
             raise reject(
                 "N", N, f"multiples of n_hidden = {self.n_hidden}: N counts the weights of all units"
@@ -82,7 +84,9 @@ class Committee(Model):
 
     def n_weights(self, n_inputs: int) -> int:
         if math.isinf(self.n_hidden):
-            raise reject("n_hidden", self.n_hidden, "finite numbers of units for instances; the limit is theory's")
+            raise reject(
+                "n_hidden", self.n_hidden, "finite numbers of units for instances; the limit is theory's"
+            )
         if self.tree and n_inputs % self.n_hidden:
             shown = f"{n_inputs} entries a pattern"
             raise reject("patterns", shown, f"a multiple of n_hidden = {self.n_hidden} for a tree")
