@@ -31,6 +31,8 @@ def replica_symmetric(model: Model, *, start: SaddlePoint | Mapping[str, float] 
     Parameters
     ----------
     model : Model
+        A perceptron of any prior and channel; or a `Committee` that stores random labels, a tree of up to 7 units with
+        binary weights, or of infinitely many units.
     start : SaddlePoint or mapping, optional
         Where to start: another saddle point, or values of ``overlap`` and, with a teacher, ``teacher_overlap``. By
         default the prior's own moments, as if no pattern had been seen.

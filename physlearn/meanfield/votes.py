@@ -42,7 +42,7 @@ class EffectiveOverlap(NamedTuple):
 
 
 def effective_overlap(q: float, V: float, tree: bool) -> EffectiveOverlap:
-    """Q of votes whose units overlap by q = 1 - V (CS.5), (CS.9)."""
+    """Q of votes whose units overlap by q = 1 - V (CS.5), (CS.10)."""
     rest, scale = (0.0, math.pi / 2) if tree else (1.0, math.pi / 2 - 1)
     spread = V * (2 - V)  # 1 - q^2
     angle = 2 * math.asin(math.sqrt(V / 2))
@@ -191,7 +191,7 @@ def committee_capacity(model: Committee) -> float:
 
     References
     ----------
-    theory/committee-storage/derivation.md (CS.4), (CS.6), (CS.10), (CS.12); Barkai, Hansel & Sompolinsky 1992; Engel,
+    theory/committee-storage/derivation.md (CS.4), (CS.7), (CS.11); Barkai, Hansel & Sompolinsky 1992; Engel,
     Kohler, Tschepke, Vollmayr & Zippelius 1992; Urbanczik 1997.
     """
     check_committee(model)
