@@ -82,15 +82,15 @@ class ThreeVotesOfClones(CloneEquations):
     """The equations of a finite number of clones of a tree of three units."""
 
     def conjugates(self, order: Groups) -> tuple[float, float]:
-        values, weight = self._votes(order, False)
+        values, weight = self._votes(order)
         return self.model.alpha * float(weight @ values[:, 2]), 0.0
 
     def mean_log_partition(self, order: Groups) -> float:
-        values, weight = self._votes(order, False)
+        values, weight = self._votes(order)
         return float(weight @ values[:, 0])
 
     def outer(self, order: Groups) -> np.ndarray:
-        values, weight = self._votes(order, True)
+        values, weight = self._votes(order)
         phi, logarithm, squared, variance, apart, within, laplacian = weight @ values
         return np.array([phi, phi - logarithm, apart, within, variance, laplacian + variance, squared])
 
@@ -102,7 +102,7 @@ class ThreeVotesOfClones(CloneEquations):
     def is_resolved(self, order: Groups) -> bool:
         return self._wanted(order) <= _MOST
 
-    def _votes(self, order: Groups, in_full: bool) -> tuple[np.ndarray, np.ndarray]:
+    def _votes(self, order: Groups) -> tuple[np.ndarray, np.ndarray]:
         """`votes_of_clones` at all triples of a group's mean fields, and the probabilities of these."""
         from physlearn.kernels.clone_votes import votes_of_clones
 
@@ -114,7 +114,7 @@ class ThreeVotesOfClones(CloneEquations):
         triples = np.array(list(combinations_with_replacement(range(len(x)), 3)))
         out = np.empty((len(triples), 7))
         density = G(means / width) / width
-        votes_of_clones(agree, density, means, np.log(share_z), width**2, float(n), in_full, out)
+        votes_of_clones(agree, density, means, np.log(share_z), width**2, float(n), out)
         different = np.array([len(set(triple)) for triple in triples])
         return out, share_x[triples].prod(axis=1) * np.array([0, 1, 3, 6])[different]
 
