@@ -119,7 +119,7 @@ def check_model(model: Any) -> Perceptron | SymmetricPerceptron | Committee:
     member("model", model, Model, "a Model such as Perceptron(alpha)")
     if isinstance(model, (Perceptron, SymmetricPerceptron, Committee)) and isinstance(model.prior, Binary):
         return model
-    raise reject("model", model, "Perceptron, SymmetricPerceptron or Committee, with binary weights")
+    raise reject("model", model, "Perceptron or SymmetricPerceptron, or a Committee, with binary weights")
 
 
 def clone_equations(

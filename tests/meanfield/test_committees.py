@@ -131,6 +131,7 @@ def test_solutions_around_a_solution(model, distances):
     assert top.local_entropy == pytest.approx(typical.entropy, abs=1e-8)
     assert top.local_entropy_slope == pytest.approx(0, abs=1e-7)
     assert top.typical_overlap == pytest.approx(typical.overlap, abs=1e-7)
+    assert top.stability == pytest.approx(typical.stability, abs=1e-6)
     for d in distances:
         point = franz_parisi(model, d)
         right, left = (franz_parisi(model, d + h, start=point).local_entropy for h in (1e-4, -1e-4))
@@ -157,7 +158,12 @@ def test_enumeration_around_solutions_of_small_trees():
 
 @pytest.mark.parametrize(
     ("model", "n_replicas", "overlap"),
-    [(MANY, 3, 0.7), (MANY, 40, 0.5), (MANY, math.inf, 0.6), (THREE, 2, 0.3)],
+    [
+        (MANY, 3, 0.7),
+        (MANY, 40, 0.5),
+        (MANY, math.inf, 0.6),
+        pytest.param(THREE, 2, 0.5, marks=pytest.mark.validation),
+    ],
 )
 def test_clones(model, n_replicas, overlap):
     point = replicated_entropy(model, n_replicas, overlap)
@@ -185,8 +191,9 @@ def test_infinitely_many_clones_are_the_limit_of_many():
 
 @pytest.mark.parametrize("model", [THREE, MANY])
 def test_one_clone_is_replica_symmetric(model):
-    point = replicated_entropy(model, 1, 0.6)
-    assert point.local_entropy == pytest.approx(replica_symmetric(model).entropy, abs=1e-8)
+    point, typical = replicated_entropy(model, 1, 0.6), replica_symmetric(model)
+    assert point.local_entropy == pytest.approx(typical.entropy, abs=1e-8)
+    assert point.stability_between == pytest.approx(typical.stability, abs=1e-6)
 
 
 @pytest.mark.parametrize(
