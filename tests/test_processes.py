@@ -14,7 +14,7 @@ import cloudpickle
 import numpy as np
 import pytest
 
-from physlearn.processes import Child, ChildError, Died, Sealer, revoke, sealing, take_answer
+from physlearn.processes import Child, ChildError, Died, Sealer, exists, revoke, sealing, take_answer
 from physlearn.processes import child as child_module
 from physlearn.processes.marks import marking
 
@@ -302,6 +302,43 @@ def test_work_is_revoked_or_begun_but_not_both(tmp_path):
     assert list(begun.parent.iterdir()) == [revoked]
     begun.write_text("1 elsewhere")  # of another machine, nothing is known here
     assert revoke(begun) is None
+
+
+def test_a_process_that_has_ended_does_not_exist_though_its_parent_has_not_asked():
+    with subprocess.Popen(["sleep", "60"]) as process:
+        assert exists(process.pid)
+        process.kill()
+        until = time.monotonic() + 10
+        while is_running(process.pid) and time.monotonic() < until:
+            time.sleep(0.01)
+        os.kill(process.pid, 0)  # it is still there
+        assert not exists(process.pid)
+
+
+def starts_another(is_again):
+    yield subprocess.Popen(["sleep", "60"]).pid
+    time.sleep(60)
+
+
+def test_what_a_task_has_started_ends_with_a_child_that_is_ended(child):
+    numbers = []
+    receive = child._receive
+
+    def told():
+        answer = receive()
+        if child.has_begun:
+            numbers.append(cloudpickle.loads(answer))
+            assert exists(numbers[0])
+            child.kill()
+            raise EOFError
+        return answer
+
+    child._receive = told
+    assert answers(child, starts_another) == [Died("SIGKILL")]
+    until = time.monotonic() + 10
+    while exists(numbers[0]) and time.monotonic() < until:
+        time.sleep(0.01)
+    assert not exists(numbers[0])
 
 
 def parent_of(number):

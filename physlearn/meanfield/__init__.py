@@ -5,6 +5,7 @@ from physlearn.meanfield.bayes import algorithmic_threshold, bayes_optimal, info
 from physlearn.meanfield.capacities import capacity, de_almeida_thouless, symmetric_capacity
 from physlearn.meanfield.clones import replicated_entropy
 from physlearn.meanfield.committee import committee_state_evolution
+from physlearn.meanfield.connectivity import connectivity_barrier, linear_connectivity
 from physlearn.meanfield.constrained import franz_parisi
 from physlearn.meanfield.curves import curve
 from physlearn.meanfield.evolution import state_evolution
@@ -18,6 +19,8 @@ from physlearn.meanfield.margins import maximal_margin
 from physlearn.meanfield.one_step import one_step_rsb
 from physlearn.meanfield.overlap_gaps import clone_transition, overlap_gap_threshold
 from physlearn.meanfield.replica import replica_symmetric
+from physlearn.meanfield.star_shape import convex_margin, is_linearly_connected, kernel_margin
+from physlearn.meanfield.votes import committee_capacity
 
 __all__ = [
     "algorithmic_threshold",
@@ -25,14 +28,20 @@ __all__ = [
     "capacity",
     "check_stationary",
     "clone_transition",
+    "committee_capacity",
     "committee_state_evolution",
+    "connectivity_barrier",
+    "convex_margin",
     "curve",
     "de_almeida_thouless",
     "franz_parisi",
     "information_theoretic_threshold",
     "is_isolated",
+    "is_linearly_connected",
     "is_monotonic",
     "isolation_distance",
+    "kernel_margin",
+    "linear_connectivity",
     "loss_of_monotonicity",
     "maximal_margin",
     "one_step_rsb",

@@ -222,6 +222,12 @@ def _zero_entropy(prior: Prior, margin: float) -> float:
             f"prior: got {prior!r}, whose entropy without patterns is {entropy:g}; allowed: priors that count weights, "
             "more than one and all with the same mass, or of norm 'constrained'."
         )
+    return zero_entropy(equations)
+
+
+def zero_entropy(equations: Equations) -> float:
+    """The load at which the entropy of a storage problem is that of a single configuration."""
+    floor = equations.entropy_floor
 
     def remaining(u):
         alpha, order, conjugates = equations.along(u)
@@ -230,6 +236,7 @@ def _zero_entropy(prior: Prior, margin: float) -> float:
     u = _first_zero(equations, remaining)
     if u is None:
         raise InputError(
-            f"prior: got {prior!r}, whose entropy stays positive at all loads; allowed: discrete priors."
+            f"prior: got {equations.model.prior!r}, whose entropy stays positive at all loads; allowed: discrete "
+            "priors."
         )
     return float(equations.along(u)[0])

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from physlearn.kernels.clones import binary_weights, binary_weights_summed, constrained_fields
-from physlearn.models import Perceptron, SymmetricPerceptron
+from physlearn.models import Committee, Perceptron, SymmetricPerceptron
 from physlearn.quadrature import G_over_H, H, expectation
 
 # The smallest spread that is looked for, and the largest: of a conjugate that tells all weights.
@@ -118,7 +118,7 @@ class CloneEquations:
 
     Parameters
     ----------
-    model : Perceptron or SymmetricPerceptron
+    model : Perceptron, SymmetricPerceptron or Committee
         Of binary weights.
     n_replicas : float
         n >= 1, or infinite.
@@ -126,7 +126,7 @@ class CloneEquations:
         q1 < 1.
     """
 
-    model: Perceptron | SymmetricPerceptron
+    model: Perceptron | SymmetricPerceptron | Committee
     n_replicas: float
     overlap: float
 
@@ -252,7 +252,8 @@ class CloneEquations:
 
     @property
     def _edge(self) -> float:
-        return self.model.half_width if isinstance(self.model, SymmetricPerceptron) else self.model.margin
+        model = self.model
+        return model.half_width if isinstance(model, SymmetricPerceptron) else getattr(model, "margin", 0.0)
 
     def conjugates(self, order: Groups) -> tuple[float, float]:
         """q0_hat and r_hat from order parameters."""
@@ -273,8 +274,13 @@ class CloneEquations:
     def free_entropy(self, order: Overlaps, conjugates: Overlaps) -> float:
         """phi as a function of independent order parameters and conjugates."""
         (inner,) = self.weights(conjugates, lambda values, z: values[:1])
-        (outer,) = self.fields(order, lambda values, z: values[:1])
+        outer = self.mean_log_partition(order)
         return float(self._legendre(order, conjugates) + inner + self.model.alpha * outer)
+
+    def mean_log_partition(self, order: Overlaps) -> float:
+        """E f_out."""
+        (outer,) = self.fields(order, lambda values, z: values[:1])
+        return float(outer)
 
     def _legendre(self, order, conjugates):
         V = order.variance
@@ -284,21 +290,32 @@ class CloneEquations:
             mixed += conjugates.overlap * order.spread - product
         return -(conjugates.overlap * V + mixed) / 2 - order.teacher_overlap * conjugates.teacher_overlap
 
+    def is_resolved(self, order: Overlaps) -> bool:
+        """Whether the integrals are as precise as they are meant to be."""
+        return True
+
+    @property
+    def _fluctuate(self) -> bool:
+        """With many clones the order 1/n is that of Gaussian fluctuations about the maxima."""
+        return math.isinf(self.n_replicas) and not self.is_symmetric
+
+    def _told(self, values: np.ndarray, spread: float) -> list[np.ndarray]:
+        excess = np.log1p(-spread * values[4]) if self._fluctuate else values[0] - values[1]
+        response = values[4] + values[3]
+        return [values[0], excess, response**2, values[5], values[3], response, values[2] ** 2]
+
+    def outer(self, order: Overlaps) -> np.ndarray:
+        """What a pattern adds: to phi, to the complexity, to both replicons, to the slope, to the response; q0_hat."""
+        return self.fields(order, lambda values, z: self._told(values, order.spread))
+
     def answers(self, order: Overlaps, conjugates: Overlaps) -> "Answers":
         """What is told of a saddle point, in one integral over weights and one over fields."""
         n, alpha = self.n_replicas, self.model.alpha
         D, D_hat = order.spread, conjugates.spread
         many = math.isinf(n)
-        # With many clones the order 1/n is that of Gaussian fluctuations about the maxima.
-        fluctuate = many and not self.is_symmetric
-
-        def rows(values, z, spread):
-            excess = np.log1p(-spread * values[4]) if fluctuate else values[0] - values[1]
-            response = values[4] + values[3]
-            return [values[0], excess, response**2, values[5], values[3], response]
-
-        inner = self.weights(conjugates, lambda values, z: rows(values, z, D_hat)[:4], in_full=True)
-        outer = self.fields(order, lambda values, z: rows(values, z, D))
+        fluctuate = self._fluctuate
+        inner = self.weights(conjugates, lambda values, z: self._told(values, D_hat)[:4], in_full=True)
+        outer = self.outer(order)
         phi = self._legendre(order, conjugates) + inner[0] + alpha * outer[0]
         slope = (1 - 1 / n) / 2 * (alpha * outer[4] - D_hat)
         excess = inner[1] + alpha * outer[1]

@@ -11,7 +11,7 @@ from physlearn.inputs import member, number, reject
 from physlearn.meanfield.base import FixedPoint, extremize
 from physlearn.meanfield.clone_equations import CloneEquations, Groups
 from physlearn.meanfield.replica import replica_symmetric
-from physlearn.models import Binary, Model, Perceptron, SymmetricPerceptron
+from physlearn.models import Binary, Committee, Model, Perceptron, SymmetricPerceptron
 from physlearn.quadrature import misclassification
 from physlearn.results import SaddlePoint, Status
 
@@ -42,8 +42,9 @@ def replicated_entropy(
 
     Parameters
     ----------
-    model : Perceptron or SymmetricPerceptron
-        Of binary weights, storage or teacher, any margin.
+    model : Perceptron, SymmetricPerceptron or Committee
+        Of binary weights, storage or teacher, any margin; a committee is a tree of 3 or infinitely many units with
+        random labels, three with finite numbers of clones.
     n_replicas : float
         n >= 1, whole or not, or `math.inf`.
     overlap : float
@@ -78,7 +79,7 @@ def replicated_entropy(
     q1 = number("overlap", overlap, at_least=0, below=1)
     if start is not None:
         member("start", start, SaddlePoint, "a SaddlePoint, such as replicated_entropy returns")
-    equations = CloneEquations(model, n, q1)
+    equations = clone_equations(model, n, q1)
     if equations.is_symmetric:
         return _annealed(equations)
     typical = typical_point(model)
@@ -113,12 +114,23 @@ def replicated_entropy(
     return _point(equations, equations.order(found), found, end, branch)
 
 
-def check_model(model: Any) -> Perceptron | SymmetricPerceptron:
+def check_model(model: Any) -> Perceptron | SymmetricPerceptron | Committee:
     """`model` if its clones are known here, or an `InputError`."""
     member("model", model, Model, "a Model such as Perceptron(alpha)")
-    if isinstance(model, (Perceptron, SymmetricPerceptron)) and isinstance(model.prior, Binary):
+    if isinstance(model, (Perceptron, SymmetricPerceptron, Committee)) and isinstance(model.prior, Binary):
         return model
-    raise reject("model", model, "Perceptron or SymmetricPerceptron, with binary weights")
+    raise reject("model", model, "Perceptron or SymmetricPerceptron, or a Committee, with binary weights")
+
+
+def clone_equations(
+    model: Perceptron | SymmetricPerceptron | Committee, n_replicas: float, overlap: float
+) -> CloneEquations:
+    """The equations of a perceptron's clones, or of a committee's."""
+    if not isinstance(model, Committee):
+        return CloneEquations(model, n_replicas, overlap)
+    from physlearn.meanfield.committee_clones import clones_of
+
+    return clones_of(model, n_replicas, overlap)
 
 
 def check_replicas(n_replicas: Any) -> float:
@@ -235,14 +247,14 @@ def _annealed(equations: CloneEquations) -> SaddlePoint:
 class ClonePotential:
     """The local entropy at an imposed overlap as a function of all other order parameters and conjugates, by name."""
 
-    model: Perceptron | SymmetricPerceptron
+    model: Perceptron | SymmetricPerceptron | Committee
     n_replicas: float
 
     def __call__(self, values: dict[str, float]) -> float:
         return self.equations(values).free_entropy(*self.groups(values))
 
     def equations(self, values: dict[str, float]) -> CloneEquations:
-        return CloneEquations(self.model, self.n_replicas, values["overlap"])
+        return clone_equations(self.model, self.n_replicas, values["overlap"])
 
     def groups(self, values: dict[str, float]) -> tuple[Groups, Groups]:
         """Order parameters and conjugates."""
@@ -282,8 +294,8 @@ class ClonePotential:
 def _point(equations, order, conjugates, end, branch) -> SaddlePoint:
     n = equations.n_replicas
     phi, slope, complexity, between, within = equations.answers(order, conjugates)
-    status = Status.CONVERGED if end.converged else Status.NOT_CONVERGED
-    if end.converged and phi < -_SIGN:
+    status = Status.CONVERGED if end.converged and equations.is_resolved(order) else Status.NOT_CONVERGED
+    if status is Status.CONVERGED and phi < -_SIGN:
         status = Status.UNPHYSICAL
     observables = {
         "local_entropy": phi,

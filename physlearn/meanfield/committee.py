@@ -81,8 +81,8 @@ def committee_state_evolution(
     member("model", model, Committee, "a Committee")
     if not isinstance(model.prior, (Binary, Spherical)):
         raise reject("model", model, "a Committee of binary or spherical weights")
-    if not model.tree and model.n_hidden > 11:
-        raise reject("model", model, "at most 11 units that share their inputs")
+    if math.isinf(model.n_hidden) or (not model.tree and model.n_hidden > 11):
+        raise reject("model", model, "finite trees, or at most 11 units that share their inputs")
     n_iterations = integer("n_iterations", n_iterations, at_least=0)
     start, informed = number("start", start, at_least=0), number("informed", informed)
     taught, K = model.teacher_channel is not None, model.n_hidden

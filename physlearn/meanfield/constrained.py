@@ -20,7 +20,7 @@ from physlearn.meanfield.base import FixedPoint, extremize, newton_nearby
 from physlearn.meanfield.margins import check_weights
 from physlearn.meanfield.references import Reference, reference_of
 from physlearn.meanfield.spherical_constrained import conjugate_of_reference, gaussian_moments
-from physlearn.models import Model, Spherical
+from physlearn.models import Committee, Model, Spherical
 from physlearn.quadrature import misclassification
 from physlearn.results import SaddlePoint, Status
 
@@ -57,6 +57,7 @@ def franz_parisi(
     model : Model
         Perceptron with binary weights, storage or teacher, or with spherical ones, storage; its margin kappa is what
         is asked of the solutions counted.
+        Or a `Committee`: a tree of 3 or infinitely many units with binary weights and random labels, without a margin.
     distance : float
         d = (1 - S)/2 in (0, 1/2], per weight.
     reference_margin : float or "maximal", optional
@@ -90,6 +91,10 @@ def franz_parisi(
     theory/local-entropy/derivation.md (FP.6)-(FP.16), (SF.1)-(SF.8); Franz & Parisi 1995; Huang & Kabashima 2014;
     Baldassi, Lauditi, Malatesta, Perugini & Zecchina 2021.
     """
+    if isinstance(model, Committee):
+        from physlearn.meanfield.committee_constrained import around_votes
+
+        return around_votes(model, distance, reference_margin, reference, start)
     check_weights(model)
     distance = number("distance", distance, above=0, at_most=0.5)
     source = reference_of(model, reference_margin, reference)
@@ -97,10 +102,10 @@ def franz_parisi(
 
 
 def at_distance(
-    model: Model, source: "Reference", distance: float, branch: str, start: Any = None
+    model: Model, source: Reference, distance: float, branch: str, start: Any = None
 ) -> SaddlePoint:
     """The saddle point at a distance from a reference: Newton's near a start, else where the iteration leads."""
-    equations = FranzParisiEquations(model, source, 1 - 2 * distance)
+    equations = equations_around(model, source, 1 - 2 * distance)
     if equations.out_of_reach:
         return no_point(model, source, equations.reference_overlap, branch)
     end = None
@@ -114,6 +119,16 @@ def at_distance(
         if not (end.converged or end.escaped):
             end = newton_nearby(equations.update, end.x, _TOLERANCE) or end
     return _point(equations, end, branch)
+
+
+def equations_around(model: Model, source: Reference, reference_overlap: float) -> "FranzParisiEquations":
+    """The equations of a perceptron, or of a tree."""
+    if not isinstance(model, Committee):
+        return FranzParisiEquations(model, source, reference_overlap)
+    from physlearn.meanfield.committee_constrained import ManyVotesAround, ThreeVotesAround
+
+    kind = ManyVotesAround if math.isinf(model.n_hidden) else ThreeVotesAround
+    return kind(model, source, reference_overlap)
 
 
 class Constrained(NamedTuple):
@@ -191,6 +206,10 @@ class FranzParisiEquations:
         return energetic(
             kappa, source.margin, source.overlap, order.variance, c0, c1, e, shared, own, self.taught, self.fineness
         )  # fmt: skip
+
+    def is_resolved(self, order: Constrained) -> bool:
+        """Whether the integrals are as precise as they are meant to be."""
+        return True
 
     def weights(self, fields: Fields) -> np.ndarray:
         """Entropic part and its moments, as `physlearn.kernels.franz_parisi.entropic` returns them."""
@@ -300,7 +319,7 @@ class FranzParisiPotential:
     reference: Reference
 
     def __call__(self, values: dict[str, float]) -> float:
-        equations = FranzParisiEquations(self.model, self.reference, values["reference_overlap"])
+        equations = equations_around(self.model, self.reference, values["reference_overlap"])
         order = Constrained(
             1 - values["overlap"], values.get("typical_overlap", 0.0), values.get("teacher_overlap", 0.0)
         )
@@ -314,7 +333,7 @@ class FranzParisiPotential:
         if not source.overlap:
             rest, room = q - S**2, q_hat
         else:
-            rest = q - t**2 / source.overlap - (S - t) ** 2 / (1 - source.overlap)
+            rest = max(q - t**2 / source.overlap - (S - t) ** 2 / (1 - source.overlap), 0.0)
             room = q_hat - t_hat**2 / source.overlap_conjugate
         steps = {
             "overlap": min(1 - q, rest),
@@ -378,7 +397,7 @@ def _point(equations: FranzParisiEquations, end: FixedPoint, branch: str) -> Sad
     phi = equations._free_entropy(order, fields, moments[0], energy[1])
     # Fields of references too near to the single one vary within less than the integrals' steps, and miss their mass.
     residual = max(end.residual, abs(float(energy[0]) - 1)) if equations.spherical else end.residual
-    resolved = end.converged and residual < _RESOLVED
+    resolved = end.converged and residual < _RESOLVED and equations.is_resolved(order)
     status = Status.CONVERGED if resolved else Status.NOT_CONVERGED
     if resolved and not equations.spherical and phi < -_SIGN:
         status = Status.UNPHYSICAL

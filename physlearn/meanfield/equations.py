@@ -20,13 +20,14 @@ Source: theory/binary-perceptron/derivation.md and theory/teacher-student-percep
 
 import math
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
+from functools import cached_property
 from itertools import pairwise, product
 from typing import NamedTuple
 
 import numpy as np
 
 from physlearn.inputs import InputError, reject
+from physlearn.meanfield.atoms import Atoms, atoms_of, is_hard
 from physlearn.meanfield.base import extremize
 from physlearn.models import Model
 from physlearn.quadrature import expectation, nodes
@@ -37,10 +38,6 @@ _COLLAPSED = 1e-26
 _TINY = 1e-30
 _UNDERFLOW = 1e-290
 _REACH = 12.0
-# Precisions (times the weight's second moment) at which atoms closer than a seventh of a weight's size are told
-# apart, and far beyond: where both give the same entropy the prior is discrete.
-_RESOLVING = (1e4, 2.5e5)
-_ROUNDING = 1e-9
 
 
 class Order(NamedTuple):
@@ -107,15 +104,15 @@ class Equations:
         return self.has_teacher and self.model.teacher_channel == self.model.channel
 
     @cached_property
-    def atoms(self) -> "Atoms":
+    def atoms(self) -> Atoms:
         """What the prior is made of, as a teacher draws from it."""
         prior = self.model.prior
         if prior.norm == "constrained":
             return Atoms(-math.inf, False)
         try:
-            return _atoms(prior, self.norm2)
+            return atoms_of(prior, self.norm2)
         except TypeError:  # a prior that cannot be hashed is looked at anew
-            return _atoms.__wrapped__(prior, self.norm2)
+            return atoms_of.__wrapped__(prior, self.norm2)
 
     @property
     def entropy_floor(self) -> float:
@@ -321,13 +318,24 @@ class Equations:
 
         return math.sinh(extremize(update, np.arcsinh([q_hat])).x[0])
 
-    def stability(self, order: Order, conjugates: Conjugates) -> float:
-        r"""Replicon eigenvalue, 1 - alpha E[(dg)^2] E[(var w)^2]."""
-        channel, prior = self.model.channel, self.model.prior
-        V = order.variance
-        (curvature2,) = self._expected(
+    def mean_squared_curvature(self, order: Order) -> float:
+        """E[(dg)^2]."""
+        channel, V = self.model.channel, order.variance
+        (scaled,) = self._expected(
             order, lambda labels, omega, z: [(V * channel.curvature(labels, omega, V)) ** 2]
         )
+        return scaled / V**2
+
+    def mean_log_partition(self, order: Order) -> float:
+        """E ln Z_out."""
+        channel, V = self.model.channel, order.variance
+        (outer,) = self._expected(order, lambda labels, omega, z: [channel.log_partition(labels, omega, V)])
+        return outer
+
+    def stability(self, order: Order, conjugates: Conjugates) -> float:
+        r"""Replicon eigenvalue, 1 - alpha E[(dg)^2] E[(var w)^2]."""
+        prior, V = self.model.prior, order.variance
+        curvature2 = self.mean_squared_curvature(order) * V**2
         size, precision = math.sqrt(conjugates.overlap), conjugates.precision
         variance2 = expectation(
             lambda z: np.broadcast_to((prior.variance(size * z, precision) / V) ** 2, z.shape),
@@ -337,14 +345,14 @@ class Equations:
 
     def free_entropy(self, order: Order, conjugates: Conjugates) -> float:
         """phi as a function of independent order parameters and conjugates."""
-        prior, channel = self.model.prior, self.model.channel
+        prior = self.model.prior
         q_hat, s, precision = conjugates
         size = math.sqrt(q_hat)
         q, V, r, *_ = order
         inner = expectation(
             lambda z: prior.log_partition(size * z, precision) + 0 * z, **self._input(conjugates)
         )
-        (outer,) = self._expected(order, lambda labels, omega, z: [channel.log_partition(labels, omega, V)])
+        outer = self.mean_log_partition(order)
         legendre = (precision * (q + V) - q_hat * V) / 2 - s * size * r
         return float(legendre + inner + self.model.alpha * outer)
 
@@ -406,6 +414,10 @@ class Equations:
         length = math.sqrt(weight @ estimate**2 * self.norm2)
         return min(1.0, float(weight @ (teacher_mean * estimate)) / length) if length > 0 else 0.0
 
+    def is_resolved(self, order: Order) -> bool:
+        """Whether the integrals are as precise as they are meant to be."""
+        return True
+
     def natural_start(self) -> Order:
         """What is known without patterns: the prior's mean and variance."""
         order = self.order(self.norm_precision(Conjugates(0.0)))
@@ -443,57 +455,3 @@ def _not_finite(equations: Equations, order: Order) -> InputError:
         f"channel: got {channel!r}, whose mean squared force is not finite at an overlap of "
         f"{order.overlap:g}; allowed: channels that are finite in the tails."
     )
-
-
-class Atoms(NamedTuple):
-    """The weights of a discrete prior.
-
-    Attributes
-    ----------
-    log_mass : float
-        Mean of ln P_0({w}) over weights drawn from the prior: zero where it counts, -inf for continuous ones.
-    are_equal : bool
-        Whether all have the same mass.
-    """
-
-    log_mass: float
-    are_equal: bool
-
-
-@lru_cache(maxsize=64)
-def _atoms(prior, norm2: float) -> Atoms:
-    r"""The atoms of a prior, from its behaviour in a field that tells the weight.
-
-    The field of weight w at precision A is A w + sqrt(A) z. Where it tells the weight, the mean is w and
-    ln Z_in = ln P_0({w}) + B w - A w^2/2, up to corrections exp(-c A) for atoms; for a density the logarithm falls
-    without end, as -ln(A)/2.
-    """
-    means, deviation = [], 0.0
-    for resolving in _RESOLVING:
-        A = resolving / norm2
-        # The density of the field is a mixture of unit Gaussians: for these the trapezoidal rule is exact.
-        end = _REACH * math.sqrt(1 + resolving)
-        z, step = np.linspace(-end, end, 1 << 17, retstep=True)
-        field = math.sqrt(A) * z
-        log_partition = prior.log_partition(field, A)
-        zero = np.zeros(1)
-        weight = (
-            np.exp(log_partition - prior.log_partition(zero, zero) - z**2 / 2) * step / math.sqrt(2 * math.pi)
-        )
-        mean = prior.mean(field, A)
-        log_mass = log_partition - field * mean + A * mean**2 / 2
-        means.append(float(weight @ log_mass))
-        deviation = max(deviation, math.sqrt(weight @ (log_mass - means[-1]) ** 2))
-    if abs(means[1] - means[0]) > 1e-6:
-        return Atoms(-math.inf, False)
-    return Atoms(means[0] if abs(means[0]) > _ROUNDING else 0.0, deviation < 1e-6)
-
-
-def is_hard(channel) -> bool:
-    """Whether P(y|h) is zero or one everywhere, so that the measure counts configurations."""
-    field = np.linspace(-12, 12, 241)
-    field = field[np.all(np.abs(field - np.array(channel.edges)[:, None]) > 1e-6, axis=0)]
-    labels = np.array(channel.labels, dtype=float)[:, None]
-    with np.errstate(divide="ignore", under="ignore"):
-        log_probability = np.maximum(channel.log_partition(labels, field, _TINY), -1e300)
-    return bool(np.all(np.exp(log_probability) * np.abs(log_probability) < 1e-30))

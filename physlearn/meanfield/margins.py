@@ -7,7 +7,7 @@ from physlearn.inputs import member, number, reject
 from physlearn.meanfield.base import OutsideDomain
 from physlearn.meanfield.capacities import capacity, gardner_capacity
 from physlearn.meanfield.replica import replica_symmetric
-from physlearn.models import Binary, Model, Perceptron, Spherical, Storage, Teacher, Threshold
+from physlearn.models import Binary, Model, Perceptron, Prior, Spherical, Storage, Teacher, Threshold
 from physlearn.quadrature import log_H
 from physlearn.results import SaddlePoint
 
@@ -15,6 +15,7 @@ from physlearn.results import SaddlePoint
 _SIGN = 1e-9
 _PERFECT = 1 - 1e-9
 _LOWEST = -30.0
+BINARY = Binary()
 
 
 def maximal_margin(model: Model | float) -> float:
@@ -78,10 +79,10 @@ def check_binary(model: Model) -> None:
 
 
 @lru_cache(maxsize=4096)
-def typical_solution(alpha: float, margin: float, has_teacher: bool) -> SaddlePoint:
+def typical_solution(alpha: float, margin: float, has_teacher: bool, prior: Prior = BINARY) -> SaddlePoint:
     """The replica-symmetric point of solutions of this margin."""
     rule = Teacher() if has_teacher else Storage()
-    return replica_symmetric(Perceptron(alpha, margin=margin, rule=rule))
+    return replica_symmetric(Perceptron(alpha, margin=margin, prior=prior, rule=rule))
 
 
 def exists(alpha: float, margin: float, has_teacher: bool) -> bool:

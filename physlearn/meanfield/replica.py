@@ -10,7 +10,8 @@ import numpy as np
 from physlearn.inputs import member, number, reject
 from physlearn.meanfield.base import FixedPoint, extremize
 from physlearn.meanfield.equations import Conjugates, Equations, Order
-from physlearn.models import Model
+from physlearn.meanfield.votes import CommitteeEquations
+from physlearn.models import Committee, Model
 from physlearn.quadrature import misclassification
 from physlearn.results import SaddlePoint, Status
 
@@ -30,6 +31,8 @@ def replica_symmetric(model: Model, *, start: SaddlePoint | Mapping[str, float] 
     Parameters
     ----------
     model : Model
+        A perceptron of any prior and channel; or a `Committee` that stores random labels, a tree of up to 7 units with
+        binary weights, or of infinitely many units.
     start : SaddlePoint or mapping, optional
         Where to start: another saddle point, or values of ``overlap`` and, with a teacher, ``teacher_overlap``. By
         default the prior's own moments, as if no pattern had been seen.
@@ -58,9 +61,14 @@ def replica_symmetric(model: Model, *, start: SaddlePoint | Mapping[str, float] 
     theory/teacher-student-perceptron/derivation.md (RS.3)-(RS.5); Gardner & Derrida 1988; Krauth & Mezard 1989.
     """
     member("model", model, Model, "a Model such as Perceptron(alpha)")
-    equations = Equations(model)
+    equations = equations_of(model)
     order = equations.natural_start() if start is None else _order(equations, start)
     return solve_from(equations, order, "uninformed" if start is None else "continued")
+
+
+def equations_of(model: Model) -> Equations:
+    """The equations of a perceptron, or of a committee."""
+    return CommitteeEquations(model) if isinstance(model, Committee) else Equations(model)
 
 
 def solve_from(equations: Equations, order: Order, branch: str) -> SaddlePoint:
@@ -156,7 +164,7 @@ class ReplicaSymmetricPotential:
     model: Model
 
     def __call__(self, values: dict[str, float]) -> float:
-        equations = Equations(self.model)
+        equations = equations_of(self.model)
         q, q_hat = values["overlap"], values["overlap_conjugate"]
         Q = values.get("self_overlap", 1.0)
         r, s, c = values.get("teacher_overlap", 0.0), 0.0, 0.0
@@ -178,7 +186,7 @@ class ReplicaSymmetricPotential:
         width = max(math.sqrt(q_hat), 1e-4)
         steps = {"overlap": Q - q, "overlap_conjugate": min(max(q_hat, 0.1), precision)}
         if values.get("teacher_overlap"):
-            rho, r = Equations(self.model).norm2, values["teacher_overlap"]
+            rho, r = equations_of(self.model).norm2, values["teacher_overlap"]
             rest = ((rho - r) * (rho + r) - rho * (rho - q)) / q
             steps["overlap"] = min(steps["overlap"], q * rest) if q > 1e-3 else steps["overlap"]
             steps["teacher_overlap"] = math.sqrt(q) * rest
@@ -209,7 +217,7 @@ def observables(equations: Equations, order: Order, conjugates: Conjugates) -> d
 def _point(equations, order, conjugates, end, branch):
     phi = equations.free_entropy(order, conjugates)
     entropy = phi - equations.model.alpha * equations.log_likelihood(order)
-    status = Status.CONVERGED if end.converged else Status.NOT_CONVERGED
+    status = Status.CONVERGED if end.converged and equations.is_resolved(order) else Status.NOT_CONVERGED
     if end.converged and entropy < equations.entropy_floor - _SIGN:
         status = Status.UNPHYSICAL
     return SaddlePoint(

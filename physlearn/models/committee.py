@@ -1,5 +1,6 @@
 """Committee machines: several perceptrons that vote."""
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,8 +33,9 @@ class Committee(Model):
     ----------
     alpha : float
         Load P/N > 0; N counts all weights.
-    n_hidden : int
-        Number K of hidden units, odd.
+    n_hidden : int, or infinity
+        Number K of hidden units, odd. `math.inf` is the limit K to infinity after N to infinity, of which the
+        mean-field theory speaks: it has no instances.
     tree : bool
         Whether units have inputs of their own.
     prior : Binary or Spherical
@@ -48,7 +50,7 @@ class Committee(Model):
     Zippelius 1992.
     """
 
-    n_hidden: int = 3
+    n_hidden: Any = 3
     tree: bool = False
     prior: Prior = field(default_factory=Binary)
     rule: Storage | Teacher = field(default_factory=Storage)
@@ -58,7 +60,8 @@ class Committee(Model):
     is_single = False
 
     def __post_init__(self) -> None:
-        n_hidden = integer("n_hidden", self.n_hidden, at_least=1)
+        many = isinstance(self.n_hidden, float) and self.n_hidden == math.inf
+        n_hidden = math.inf if many else integer("n_hidden", self.n_hidden, at_least=1)
         if n_hidden % 2 == 0:
             raise reject("n_hidden", n_hidden, "odd numbers, because an even number of units makes ties")
         keep(self, n_hidden=n_hidden, tree=choice("tree", self.tree, (False, True)))
@@ -69,6 +72,10 @@ class Committee(Model):
         return Majority(self.n_hidden)
 
     def n_inputs(self, N: int) -> int:
+        if math.isinf(self.n_hidden):
+            raise reject(
+                "n_hidden", self.n_hidden, "finite numbers of units for instances; the limit is theory's"
+            )
         if N % self.n_hidden:
             raise reject(
                 "N", N, f"multiples of n_hidden = {self.n_hidden}: N counts the weights of all units"
@@ -76,6 +83,10 @@ class Committee(Model):
         return N if self.tree else N // self.n_hidden
 
     def n_weights(self, n_inputs: int) -> int:
+        if math.isinf(self.n_hidden):
+            raise reject(
+                "n_hidden", self.n_hidden, "finite numbers of units for instances; the limit is theory's"
+            )
         if self.tree and n_inputs % self.n_hidden:
             shown = f"{n_inputs} entries a pattern"
             raise reject("patterns", shown, f"a multiple of n_hidden = {self.n_hidden} for a tree")

@@ -7,11 +7,12 @@ Neither a worker nor this package needs any of the modules that the tasks need.
 
 from physlearn.processes.child import Child, ChildError, Died
 from physlearn.processes.lives import end_process, exists
-from physlearn.processes.marks import revoke, take_answer
+from physlearn.processes.marks import ANSWER, revoke, take_answer
 from physlearn.processes.sealing import Sealed, Sealer, run_numbered
 from physlearn.processes.serving import serve
 
 __all__ = [
+    "ANSWER",
     "Child",
     "ChildError",
     "Died",

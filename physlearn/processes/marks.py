@@ -12,6 +12,8 @@ from physlearn.processes.lives import exists
 
 # Written in the place of a process: nobody is to begin with this work any more.
 REVOKED = "revoked"
+# How the name of an answer ends that is left beside a mark.
+ANSWER = ".answer"
 
 
 @contextlib.contextmanager
@@ -51,7 +53,8 @@ def revoke(mark: Path) -> int | None:
         with contextlib.suppress(OSError):
             number, _, host = mark.read_text().partition(" ")
             if number:
-                return int(number) if host == platform.node() and exists(int(number)) else None
+                is_here = number != REVOKED and host == platform.node()
+                return int(number) if is_here and exists(int(number)) else None
         time.sleep(0.01)  # it may just be being written, or have gone
     return None
 
@@ -87,4 +90,4 @@ def take_answer(mark: Path) -> Any:
 
 
 def _left(mark: Path) -> Path:
-    return mark.with_name(f"{mark.name}.answer")
+    return mark.with_name(f"{mark.name}{ANSWER}")

@@ -86,11 +86,11 @@ class Dispatch:
     def _lost(self) -> Iterator[tuple[Entry, Outcome]]:
         """When a worker itself has died: what their processes still bring to an end; the rest is to be run again."""
         lost = {entry.index: entry for entries in self._in_flight.values() for entry in entries}
-        outcomes = []
         for path, process in list(self._under_way()):
             while path.exists() and exists(process):
                 time.sleep(_LOOK / 10)
-            outcomes.append(take_answer(path))
+        # Also of processes that had come to their end before anybody looked for them.
+        outcomes = [take_answer(path) for path in self._marks()]
         self._in_flight.clear()
         n_lost = len(lost)
         for outcome in outcomes:
@@ -103,14 +103,18 @@ class Dispatch:
 
     def _under_way(self) -> Iterator[tuple[Path, int]]:
         """Marks of chunks, and the processes at work on them; no other chunk that is waiting is begun any more."""
-        if self._setting.directory is None:
-            return
-        for number in self._in_flight:
-            path = mark(self._setting.directory, self._mark(number))
+        for path in self._marks():
             process = revoke(path)
             self._revoked.append(path)
             if process is not None:
                 yield path, process
+
+    def _marks(self) -> list[Path]:
+        """Of the chunks that have been handed out."""
+        directory = self._setting.directory
+        return (
+            [] if directory is None else [mark(directory, self._mark(number)) for number in self._in_flight]
+        )
 
     def _mark(self, number: int) -> str:
         return f"{self._name}.{number}"

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from physlearn.inputs import InputError
-from physlearn.processes import Sealed, Sealer
+from physlearn.processes import ANSWER, Sealed, Sealer
 from physlearn.results import Status
 from physlearn.scan.journal import Lines, beside, dimensions, records_beside
 from physlearn.scan.tasks import Entry, Outcome, Setting, run_entry
@@ -82,9 +82,9 @@ def mark(directory: str | Path, name: str) -> Path:
 
 
 def abandoned_marks(directory: Path) -> Iterator[tuple[Path, str]]:
-    """All marks there, each with the name of its run's journal."""
+    """All marks there, and answers left beside them, each with the name of its run's journal."""
     for path in directory.glob("under-way/*"):
-        yield path, path.name.rpartition(".")[0]
+        yield path, path.name.removesuffix(ANSWER).rpartition(".")[0]
 
 
 def _written(setting: Setting, entries: Sequence[Entry]) -> dict[int, Outcome]:

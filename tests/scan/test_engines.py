@@ -2,6 +2,9 @@
 
 import contextlib
 import os
+import pickle
+import platform
+import subprocess
 import time
 import warnings
 from collections import Counter
@@ -14,9 +17,13 @@ import xarray
 from scan_tasks import deadly, draw, threads
 
 from physlearn import AMP, Perceptron, Scan, SimulatedAnnealing, Status, Teacher
+from physlearn.processes.marks import leave_answer
 from physlearn.scan import TaskError, TaskWarning
+from physlearn.scan.dispatch import Dispatch
 from physlearn.scan.grid import Grid
 from physlearn.scan.journal import Reader
+from physlearn.scan.tasks import Outcome, Setting
+from physlearn.scan.worker import mark
 from physlearn.solvers import solve_task
 
 AXES = {"alpha": [0.5, 1.0, 1.5], "N": [5, 9]}
@@ -216,6 +223,24 @@ def test_a_worker_that_dies_itself_repeats_nothing_that_is_finished_or_under_way
     assert begun == {str(k): 1 for k in range(80)}
     assert len(list(Reader(tmp_path / "out").records())) == 80
     assert not (tmp_path / "out" / "under-way").exists()
+
+
+def test_an_answer_is_taken_from_a_process_that_has_ended_before_anybody_looked(tmp_path):
+    """A refusal is in no journal: without the answer, the task would be repeated."""
+    scan = Scan(draw, AXES)
+    setting = Setting(draw, 0, directory=str(tmp_path), journal="run", coordinator=os.getpid())
+    dispatch = Dispatch(setting, iter(()), 1, lambda entries: entries)
+    dispatch._in_flight[0] = [scan.entry(2), scan.entry(3)]
+    path = mark(tmp_path, "run.0")
+    path.parent.mkdir()
+    with subprocess.Popen(["true"]) as ended:
+        pass
+    path.write_text(f"{ended.pid} {platform.node()}")
+    refusal = Outcome(2, Status.FAILED.code, error="no", is_refusal=True)
+    leave_answer(str(path), pickle.dumps(refusal))
+    assert [(entry.index, outcome.error) for entry, outcome in dispatch._lost()] == [(2, "no")]
+    assert [entry.index for entry in dispatch._again] == [3]
+    assert list(path.parent.iterdir()) == [path]
 
 
 def test_workers_that_die_again_and_again_end_the_run_and_what_is_finished_is_kept(tmp_path):

@@ -129,11 +129,12 @@ def test_marks_of_runs_that_were_killed_go_and_those_of_living_ones_stay(tmp_pat
     scan = Scan(tenth, {"a": [1]})
     scan.run(tmp_path)
     living = Writer(tmp_path, 2)
-    for name in ("19700101-gone.jsonl.3", f"{living.path.name}.4"):
+    gone, there = "19700101-gone.jsonl.3", f"{living.path.name}.4"
+    for name in (gone, f"{gone}.answer", there, f"{there}.answer"):
         (tmp_path / "under-way").mkdir(exist_ok=True)
         (tmp_path / "under-way" / name).touch()
     Scan(tenth, {"a": [1, 2]}).run(tmp_path, n_jobs=1)
-    assert [path.name for path in (tmp_path / "under-way").iterdir()] == [f"{living.path.name}.4"]
+    assert {path.name for path in (tmp_path / "under-way").iterdir()} == {there, f"{there}.answer"}
     living.close("finished")
 
 
