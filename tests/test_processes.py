@@ -300,7 +300,7 @@ def test_work_is_revoked_or_begun_but_not_both(tmp_path):
         assert revoke(begun) == os.getpid()
         assert revoke(revoked) is None
     assert list(begun.parent.iterdir()) == [revoked]
-    begun.write_text("1 elsewhere")  # of another machine, nothing is known here
+    begun.write_text("1 elsewhere pid:[1]")  # of another machine, nothing is known here
     assert revoke(begun) is None
 
 

@@ -1,6 +1,7 @@
 """Files that are there while some work is under way, and tell by which process."""
 
 import contextlib
+import os
 import pickle
 import platform
 import time
@@ -22,7 +23,7 @@ def marking(mark: str | None) -> Iterator[Callable[[int], str]]:
     holders = []
 
     def note(number: int) -> str:
-        holders.append("" if mark is None else _take(Path(mark), f"{number} {platform.node()}"))
+        holders.append("" if mark is None else _take(Path(mark), f"{number} {_here()}"))
         return holders[-1]
 
     try:
@@ -53,10 +54,17 @@ def revoke(mark: Path) -> int | None:
         with contextlib.suppress(OSError):
             number, _, host = mark.read_text().partition(" ")
             if number:
-                is_here = number != REVOKED and host == platform.node()
+                is_here = number != REVOKED and host == _here()
                 return int(number) if is_here and exists(int(number)) else None
         time.sleep(0.01)  # it may just be being written, or have gone
     return None
+
+
+def _here() -> str:
+    """This machine, and on Linux the part of it in which the numbers of processes mean these processes."""
+    with contextlib.suppress(OSError):
+        return f"{platform.node()} {os.readlink('/proc/self/ns/pid')}"
+    return platform.node()
 
 
 def _is_new(mark: Path, text: str) -> bool:

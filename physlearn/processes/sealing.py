@@ -119,12 +119,13 @@ _own = threading.local()  # the children of this thread, by run and by what they
 def _child(run: str, lasting_with: int | None) -> Child:
     """A child that lives; under Dask one of this run, as its workers may be given new code between runs."""
     children: dict[tuple[str, int | None], Child] = _own.__dict__.setdefault("children", {})
-    key = run if "distributed" in sys.modules else "", lasting_with
+    is_dask = "distributed" in sys.modules
+    key = run if is_dask else "", lasting_with
     child = children.pop(key, None)
     if child is None or not child.is_alive:
         child = Child(lasting_with)
     children[key] = child  # the last one used is the last one here
-    while len(children) > _RUNS:
+    while len(children) > (_RUNS if is_dask else 1):
         children.pop(next(iter(children))).kill()
     return child
 

@@ -21,8 +21,8 @@ from physlearn.scan.worker import Chunk, dead, mark
 _CHUNK, _LARGEST = 0.1, 500
 # Deaths of its process after which a task is run by itself, and those that it has not more.
 _TRIES = 2
-# Breakdowns of the engine that end a run.
-_HOPELESS = 3
+# Breakdowns of the engine in a row, and seconds, without a finished task, that end a run.
+_HOPELESS, _HOPE = 3, 60.0
 # Seconds in which an engine replaces workers that have died.
 _RESTART = 60.0
 # Seconds between two looks for calls whose end joblib was not told of.
@@ -58,7 +58,7 @@ class Dispatch:
         self._name = setting.journal or secrets.token_hex(4)
         self._sealer = Sealer(self._name, setting.coordinator)
         self._numbers = itertools.count()
-        self._breakdowns = 0  # in a row, with nothing finished between them
+        self._breakdowns, self._progress = 0, time.monotonic()  # in a row; when a task was finished last
         self._revoked: list[Path] = []  # marks of chunks that are lost
         self._seconds: float | None = None  # that a task takes, lately
 
@@ -67,11 +67,12 @@ class Dispatch:
             while True:
                 try:
                     for entry, outcome in self._run():
-                        self._breakdowns = 0
+                        self._hope()
                         yield entry, outcome
                 except Exception as error:
                     self._breakdowns += 1
-                    if not _is_death(error) or self._breakdowns == _HOPELESS:
+                    without = time.monotonic() - self._progress
+                    if not _is_death(error) or (self._breakdowns >= _HOPELESS and without > _HOPE):
                         raise
                     yield from self._lost()
                 else:
@@ -82,6 +83,9 @@ class Dispatch:
                 end_process(process)
             for path in self._revoked:
                 path.unlink(missing_ok=True)
+
+    def _hope(self) -> None:
+        self._breakdowns, self._progress = 0, time.monotonic()
 
     def _lost(self) -> Iterator[tuple[Entry, Outcome]]:
         """When a worker itself has died: what their processes still bring to an end; the rest is to be run again."""
@@ -98,7 +102,7 @@ class Dispatch:
                 yield lost.pop(outcome.index), outcome
         left = self._unfinished(list(lost.values()))
         if len(left) < n_lost:
-            self._breakdowns = 0
+            self._hope()
         self._again += left
 
     def _under_way(self) -> Iterator[tuple[Path, int]]:

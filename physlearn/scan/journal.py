@@ -182,12 +182,16 @@ def beside(directory: Path, journal: str) -> Iterator[Lines | None]:
 
 def records_beside(directory: Path, journal: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """The lines of tasks that the workers of a run have written, each with the name of its journal."""
-    for path in (directory / "journal").glob(f"{glob.escape(_stem(journal))}+*.jsonl"):
+    for path in _beside(directory, journal):
         with path.open("rb") as file:
             for line in file:
                 record = _parsed(line) if line.endswith(b"\n") else None
                 if record is not None and "point" in record:
                     yield path.name, record
+
+
+def _beside(directory: Path, journal: str) -> Iterator[Path]:
+    return (directory / "journal").glob(f"{glob.escape(_stem(journal))}+*.jsonl")
 
 
 def dimensions(record: Mapping[str, Any]) -> dict[str, int]:
@@ -201,9 +205,9 @@ def dimensions(record: Mapping[str, Any]) -> dict[str, int]:
     return n_dims
 
 
-def sync(paths: Iterable[Path]) -> None:
-    """Let the disk have what workers have written."""
-    for path in paths:
+def sync(directory: Path, journal: str, named: Iterable[str]) -> None:
+    """Let the disk have what the workers of a run have written, in journals that are seen or `named`."""
+    for path in {*_beside(directory, journal), *(directory / "journal" / name for name in named)}:
         with contextlib.suppress(OSError), path.open("rb") as file:
             os.fsync(file.fileno())
 

@@ -298,16 +298,20 @@ class DirectoryRun(Run):
         except BaseException as error:
             with contextlib.suppress(InputError):  # of a full disk, of which `error` may tell already
                 self._writer.close(str(error) or type(error).__name__)
+            self._clear()
             raise
         is_whole = next(self.missing(), None) is None
-        sync(self._writer.path.with_name(name) for name in self._directory.named)
+        sync(self._directory.path, self._writer.path.name, self._directory.named)
         self._writer.close("finished" if is_whole or self._failed else "out of time")
-        with contextlib.suppress(OSError):  # of others, it may hold marks
-            (self._directory.path / "under-way").rmdir()
+        self._clear()
         if not self._writer.path.exists():
             raise reject(
                 "out", str(self._directory.path), "a directory that stays where it is while a scan runs"
             )
+
+    def _clear(self) -> None:
+        with contextlib.suppress(OSError):  # of others, it may hold marks
+            (self._directory.path / "under-way").rmdir()
 
     def _keep(self, entry: Entry, outcome: Outcome) -> None:
         assert self._writer is not None

@@ -18,7 +18,7 @@ from scan_tasks import deadly, draw, threads
 
 from physlearn import AMP, Perceptron, Scan, SimulatedAnnealing, Status, Teacher
 from physlearn.processes.marks import leave_answer
-from physlearn.scan import TaskError, TaskWarning
+from physlearn.scan import TaskError, TaskWarning, dispatch
 from physlearn.scan.dispatch import Dispatch
 from physlearn.scan.grid import Grid
 from physlearn.scan.journal import Reader
@@ -243,7 +243,8 @@ def test_an_answer_is_taken_from_a_process_that_has_ended_before_anybody_looked(
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_workers_that_die_again_and_again_end_the_run_and_what_is_finished_is_kept(tmp_path):
+def test_workers_that_die_again_and_again_end_the_run_and_what_is_finished_is_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(dispatch, "_HOPE", 5.0)
     scan = killing(tmp_path, [3, 70, 71], True)
     with pytest.raises(TaskError, match=r"can't be run by this engine: .*terminated"):
         scan.run(tmp_path / "out", n_jobs=2)
