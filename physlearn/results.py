@@ -49,6 +49,10 @@ class Status(enum.Enum):
         12,
         "The walks did not forget where they began: raise the number of sweeps, or lower the largest beta.",
     )
+    OUT_OF_RANGE = (
+        13,
+        "The value lies outside of what was sampled: widen the range of fields.",
+    )
 
     def __init__(self, code: int, advice: str) -> None:
         self.code = code
