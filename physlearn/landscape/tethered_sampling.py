@@ -2,21 +2,19 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from physlearn.estimates import Estimate, blocking
 from physlearn.inputs import integer, keep, number, reject
-from physlearn.kernels.metropolis import ALIGNMENT, ENERGY, ERRORS
+from physlearn.kernels.metropolis import ALIGNMENT, ENERGY, ERRORS, SWEEPS
 from physlearn.landscape.base import LocalEntropy, LocalEntropyMethod, binary_refusal
-from physlearn.models import Energy, Instance, Linear, Model, Tethered
-from physlearn.models.energies import sampled
+from physlearn.models import Instance, Linear, Model, Tethered
 from physlearn.models.schedules import linear
 from physlearn.results import Status
 from physlearn.solvers import ThermodynamicIntegration, solve
-from physlearn.solvers.monte_carlo import Walk
 from physlearn.solvers.thermodynamic_integration import (
     FEWEST,
     LARGEST_Z,
@@ -27,9 +25,10 @@ from physlearn.solvers.thermodynamic_integration import (
 # Without any field a walk would leave no trace of where it is; this one does nothing else.
 _FAINT = 1e-9
 _STEPS = 20  # of the temperature, before a walk's first field
+_ENDLESS = 10**15  # sweeps of a walk that ends when it is left
 _FEWEST_FIELDS = 5
 # Of the logarithm of the fraction of solutions: beyond it, they were met by chance.
-_LARGEST_ERROR = 0.5
+_LARGEST_ERROR = 1.0
 
 
 class Node(NamedTuple):
@@ -45,6 +44,9 @@ class Node(NamedTuple):
 class TetheredSampling(LocalEntropyMethod):
     r"""Metropolis walks in the measure ~ exp(-beta E(w) + gamma w'.w), integrated over the field gamma.
 
+    E is the energy `Linear`, along which walks reach solutions of a thousand weights where with `Errors` they are
+    caught before.
+
     .. math:: \phi(\gamma) = \phi(\gamma_0) + \int_{\gamma_0}^\gamma S(\gamma') d\gamma' + \frac1N \ln p_0(\gamma),
               \quad s(d) = \min_\gamma [\phi(\gamma) - \gamma (1 - 2 d)]
 
@@ -54,8 +56,9 @@ class TetheredSampling(LocalEntropyMethod):
 
     Parameters
     ----------
-    beta : float
-        Of the energy: as high as the walks still move, so that they meet solutions.
+    stiffness : float
+        beta/sqrt N: what a pattern of -1 and +1 that is violated by the least costs in the exponent. As high as the
+        walks still move, so that they meet solutions: 1 does to load 0.3, and 1.25 to 0.5.
     sweeps_per_node : int
         Of each walk at each field.
     fields : iterable of float
@@ -66,15 +69,12 @@ class TetheredSampling(LocalEntropyMethod):
         Odd.
     burn_in : float
         Fraction of the sweeps left out at each node.
-    energy : Energy
-        `Linear()`, along which walks reach solutions of a thousand weights at loads up to one half, where with
-        `Errors()` they are caught before.
 
     Notes
     -----
     A field counts where both walks agree, within five standard errors and with ten effective samples each, in S, in the
     energy and in the integral, at it and at all fields before, and where solutions were met often enough for an error
-    of ln p_0 below 1/2. Distances that such fields bracket are CONVERGED. Others are NaN: NOT_EQUILIBRATED where the
+    of ln p_0 below 1. Distances that such fields bracket are CONVERGED. Others are NaN: NOT_EQUILIBRATED where the
     walks disagree or meet no solution, OUT_OF_RANGE where they agree but the fields do not reach. Observables:
     ``disagreement``, the largest one in standard errors, ``solutions``, the smallest p_0, and ``field_equilibrated``,
     the largest field that counts, NaN if none does.
@@ -84,28 +84,27 @@ class TetheredSampling(LocalEntropyMethod):
     theory/local-entropy/derivation.md (ME.5)-(ME.7).
     """
 
-    beta: float = 30.0
+    stiffness: float = 1.0
     sweeps_per_node: int = 20_000
     fields: Iterable[float] = linear(0.0, 1.0, 11)
     anchor_sweeps: int = 2000
     anchor_nodes: int = 33
     burn_in: float = 0.2
-    energy: Energy = field(default_factory=Linear)
 
     def __post_init__(self) -> None:
-        anchor = self._anchor
+        anchor = ThermodynamicIntegration(1.0, self.anchor_sweeps, self.anchor_nodes)
         keep(
             self,
-            beta=anchor.beta,
+            stiffness=number("stiffness", self.stiffness, above=0, at_most=1e3),
+            anchor_sweeps=anchor.sweeps_per_node,
+            anchor_nodes=anchor.n_nodes,
             sweeps_per_node=integer("sweeps_per_node", self.sweeps_per_node, at_least=100, at_most=10**7),
             fields=_rising(self.fields),
             burn_in=number("burn_in", self.burn_in, at_least=0, below=1),
         )
-        sampled(self.energy)
 
-    @property
-    def _anchor(self) -> ThermodynamicIntegration:
-        return ThermodynamicIntegration(self.beta, self.anchor_sweeps, self.anchor_nodes, energy=self.energy)
+    def _beta(self, instance: Instance) -> float:
+        return self.stiffness * math.sqrt(instance.N)
 
     def supports(self, model: Model) -> str | None:
         return binary_refusal("TetheredSampling", model)
@@ -147,7 +146,10 @@ class TetheredSampling(LocalEntropyMethod):
         self, instance: Instance, reference: np.ndarray, fields: np.ndarray, rng: np.random.Generator
     ) -> "_Path":
         """The anchor and both walks."""
-        anchor = solve(Tethered(instance, reference, fields[0]), self._anchor, rng)
+        recipe = ThermodynamicIntegration(
+            self._beta(instance), self.anchor_sweeps, self.anchor_nodes, energy=Linear()
+        )
+        anchor = solve(Tethered(instance, reference, fields[0]), recipe, rng)
         assert isinstance(anchor, ThermodynamicIntegrationResult)
         start = anchor.free_entropies[-1]
         up = self._walk(instance, reference, fields, rng) if anchor.is_equilibrated else []
@@ -158,27 +160,23 @@ class TetheredSampling(LocalEntropyMethod):
         self, instance: Instance, reference: np.ndarray, fields: np.ndarray, rng: np.random.Generator
     ) -> list[Node]:
         """One walk through all fields, cooled at the first."""
-        n = self.sweeps_per_node
-        walker = AlignedWalk(self.beta, n * (len(fields) + 1), n, energy=self.energy)
+        n, largest = self.sweeps_per_node, self._beta(instance)
         tethered = _tethered(instance, reference, fields[0])
-        walk = walker.init(tethered, rng)
-        for beta in np.linspace(0, self.beta, _STEPS + 1)[1:]:
-            cooling = AlignedWalk(float(beta), 10**9, max(1, n // _STEPS), energy=self.energy)
-            walk = cooling.sweep(tethered, walk, rng)
-        nodes = []
-        for field_ in fields:
-            tethered = _tethered(instance, reference, field_)
-            walk = self._at(tethered, walk, walker, rng)
-            steps = walk.steps[-1][int(self.burn_in * n) :]
+        walk = _walker(0.0, 1).init(tethered, rng)
+        for beta in np.linspace(0, largest, _STEPS + 1)[1:]:
+            walk = _walker(float(beta), max(1, n // _STEPS)).sweep(tethered, walk, rng)
             walk.steps.clear()
-            nodes.append(_node(steps, instance.N, tethered.field))
+        walk.counts[SWEEPS], nodes = 0, []  # so that each node has all of its sweeps
+        for value in fields:
+            tethered = _tethered(instance, reference, value)
+            walk = _walker(largest, n).sweep(tethered, walk, rng)
+            nodes.append(_node(walk.steps.pop()[int(self.burn_in * n) :], instance.N, tethered.field))
         return nodes
 
-    def _at(self, tethered: Tethered, walk: Walk, walker: AlignedWalk, rng: np.random.Generator) -> Walk:
-        """The walk after its sweeps at another field."""
-        recipe = AlignedWalk(self.beta, 10**9, self.sweeps_per_node, energy=self.energy)
-        walk.counts[2] = 0  # so that the next record is one node's
-        return recipe.sweep(tethered, walk, rng)
+
+def _walker(beta: float, n_sweeps: int) -> AlignedWalk:
+    """A recipe of so many sweeps from any walk's last record."""
+    return AlignedWalk(beta, _ENDLESS, n_sweeps, energy=Linear())
 
 
 def _rising(fields: Any) -> tuple[float, ...]:
