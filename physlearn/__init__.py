@@ -49,6 +49,7 @@ _HOMES = {
         "ThermodynamicIntegration",
         "solve",
     ),
+    "physlearn.landscape": ("local_energy", "local_entropy"),
     "physlearn.meanfield": (
         "algorithmic_threshold",
         "bayes_optimal",
@@ -85,6 +86,7 @@ _MODULES = (
     "estimates",
     "inputs",
     "kernels",
+    "landscape",
     "meanfield",
     "models",
     "plotting",

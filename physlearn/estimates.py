@@ -209,6 +209,30 @@ def _crossing(loads, outcome, rng, n_bootstrap, level) -> tuple[float, float, fl
     return half, error, float(np.hypot(step / np.sqrt(12), crossing - half)), width
 
 
+def extrapolated(sizes, values, errors, exponent: float = 1.0) -> Estimate:
+    r"""The limit of infinite size of values x_N = x + a N^{-exponent}, weighted by their errors.
+
+    Parameters
+    ----------
+    sizes, values, errors : array_like, shape (n_sizes,)
+        Two sizes at least, and errors above zero.
+    exponent : float
+
+    Returns
+    -------
+    Estimate
+        Its error is enlarged by the root of chi2 per degree of freedom where that exceeds one.
+    """
+    sizes, values, errors = (np.asarray(item, dtype=float) for item in (sizes, values, errors))
+    if sizes.ndim != 1 or len(sizes) < 2 or not (errors > 0).all():
+        raise reject("sizes", f"{sizes.size} of them", "two at least, with errors above zero")
+    design = np.stack([np.ones(len(sizes)), sizes ** -float(exponent)], axis=1) / errors[:, None]
+    gain = np.linalg.pinv(design)
+    fit = gain @ (values / errors)
+    chi2 = float(np.sum((values / errors - design @ fit) ** 2)) / max(len(sizes) - 2, 1)
+    return Estimate(float(fit[0]), float(np.linalg.norm(gain[0]) * max(1.0, chi2) ** 0.5), float(len(sizes)))
+
+
 def logistic_fit(x, successes, trials, level=0.5) -> tuple[np.ndarray, np.ndarray]:
     r"""Where logistic curves through success rates cross a level, and how wide they are.
 

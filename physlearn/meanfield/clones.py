@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from physlearn.inputs import member, number, reject
-from physlearn.meanfield.base import FixedPoint, extremize
+from physlearn.meanfield.base import FixedPoint, OutsideDomain, extremize
 from physlearn.meanfield.clone_equations import CloneEquations, Groups
 from physlearn.meanfield.replica import replica_symmetric
 from physlearn.models import Binary, Committee, Model, Perceptron, SymmetricPerceptron
@@ -87,7 +87,7 @@ def replicated_entropy(
         return _absent(equations)
     if q1 < typical.overlap - _TYPICAL:
         allowed = f"from {typical.overlap:.9g}, that of two typical solutions, to one (excluded)"
-        raise reject("overlap", q1, allowed)
+        raise OutsideDomain(str(reject("overlap", q1, allowed)))
     q_hat, r_hat = typical.overlap_conjugate, typical.conjugates.get("teacher_overlap_conjugate", 0.0)
     if q1 <= typical.overlap + _TYPICAL:
         conjugates = Groups(q_hat, 0.0, r_hat)

@@ -8,5 +8,6 @@ solvers share a panel, faint lines between them guide the eye.
 from physlearn.plotting import settings as _settings  # noqa: F401
 from physlearn.plotting.crossings import finite_size
 from physlearn.plotting.figures import curves, phase_diagram, plot_study
+from physlearn.plotting.ways import several_ways
 
-__all__ = ["curves", "finite_size", "phase_diagram", "plot_study"]
+__all__ = ["curves", "finite_size", "phase_diagram", "plot_study", "several_ways"]

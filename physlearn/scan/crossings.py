@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from physlearn.estimates import extrapolated
 from physlearn.inputs import InputError
 from physlearn.scan.variables import annotate
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     import xarray
 
 # What the curves of a threshold are made of; all other axes have a threshold for each of their values.
+_FEWEST_SIZES = 3  # for a limit
 _OF_A_CURVE = ("alpha", "N", "instance")
 
 
@@ -59,6 +61,47 @@ def crossings(result: "xarray.Dataset", entry: Mapping[str, Any], seed: int) -> 
         data = next(iter(parts.values()))
         return annotate(data.assign_attrs(attrs))
     return annotate(_together(parts, found, axes).assign_attrs(attrs))
+
+
+def limits(result: "xarray.Dataset", entry: Mapping[str, Any]) -> "xarray.Dataset":
+    """A variable of one solver in the limit of infinite size, as a table ``[finite_size]`` asks for it.
+
+    Parameters
+    ----------
+    result : xarray.Dataset
+        Of a scan along ``N`` and ``instance``, perhaps ``solver`` and further axes.
+    entry : mapping
+        ``variable``, and perhaps ``solver``, by default the first, and ``exponent``, by default one.
+
+    Returns
+    -------
+    xarray.Dataset
+        The variable and its error, by `physlearn.estimates.extrapolated` from the means over the instances; NaN where
+        fewer than three sizes are known.
+    """
+    name, exponent = entry["variable"], float(entry.get("exponent", 1.0))
+    data, solver = result[name], ""
+    if "solver" in data.dims:
+        solver = str(entry.get("solver", data["solver"].values[0]))
+        data = data.sel(solver=solver)
+    data = data.transpose("N", "instance", ...)
+    samples = data.values
+    n = np.isfinite(samples).sum(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.nansum(samples, axis=1) / n
+        error = np.sqrt(np.nansum((samples - mean[:, None]) ** 2, axis=1) / (n * (n - 1.0)))
+    found = np.full((2, *mean.shape[1:]), np.nan)
+    for place in np.ndindex(mean.shape[1:]):
+        known = np.isfinite(mean[(slice(None), *place)]) & (error[(slice(None), *place)] > 0)
+        if known.sum() >= _FEWEST_SIZES:
+            here = (known, *place)
+            limit = extrapolated(data["N"].values[known], mean[here], error[here], exponent)
+            found[(slice(None), *place)] = limit.mean, limit.error
+    rest = data.isel(N=0, instance=0, drop=True)
+    sizes = data["N"].values[np.isfinite(mean).reshape(len(mean), -1).any(axis=1)]
+    return annotate(
+        rest.copy(data=found[0]).to_dataset(name=name).assign({f"{name}_error": rest.copy(data=found[1])})
+    ).assign_attrs(variable=name, solver=solver, exponent=exponent, sizes=sizes.tolist())
 
 
 def _threshold(result: "xarray.Dataset", entry: Mapping[str, Any], seed: int) -> "xarray.Dataset":

@@ -100,6 +100,17 @@ class Table:
         return dataset.isel({name: 0 for name in scalars})
 
 
+def with_inner_axis(dataset: "xarray.Dataset", configuration: Mapping[str, Any]) -> "xarray.Dataset":
+    """The arrays of tasks that were given at the values of a constant (`Scan.along`), along a dimension of its name."""
+    for name, values in configuration.get("along", {}).items():
+        for variable in [
+            str(key) for key, data in dataset.data_vars.items() if data.sizes.get(f"{key}_index") == len(values)
+        ]:
+            dataset[variable] = dataset[variable].rename({f"{variable}_index": name})
+        dataset = annotate(dataset.assign_coords({name: np.asarray(values)}))
+    return dataset
+
+
 def check_measure(measure: Iterable[str], found: Iterable[str]) -> None:
     """Raise an `InputError` for a value that is to be measured and that no task has answered with."""
     known = sorted(found)
@@ -141,7 +152,7 @@ def restricted(dataset: "xarray.Dataset", configuration: Mapping[str, Any]) -> "
         for name, values in grid.coordinates.items()
         if name in dataset.dims
     }
-    dataset = dataset.sel(chosen).isel(instance=slice(0, grid.instances))
+    dataset = with_inner_axis(dataset.sel(chosen).isel(instance=slice(0, grid.instances)), configuration)
     if grid.planned.all():
         return dataset
     import xarray

@@ -51,6 +51,9 @@ class Scan:
         directory of a run, so that a value added here later is there without running again.
     extra : sequence of mappings
         Points beside the product of the axes, a value an axis; see `with_points`.
+    along : str, optional
+        The constant, a sequence of numbers, that arrays of its length among the task's values are given at: a
+        dimension of theirs in the dataset.
     """
 
     task: Task
@@ -60,6 +63,7 @@ class Scan:
     seed: int = 0
     measure: Sequence[str] | None = None
     extra: Sequence[Any] = ()
+    along: str | None = None
 
     def __post_init__(self) -> None:
         if not callable(self.task):
@@ -73,6 +77,8 @@ class Scan:
         for name in self.constants:
             if name in self.axes:
                 raise reject(f"constants.{name}", self.constants[name], "names that are not an axis too")
+        if self.along is not None and np.ndim(self.constants.get(self.along)) != 1:
+            raise reject("along", self.along, "the name of a constant that is a list of numbers")
         if self.measure is not None:
             allowed = "a list of distinct names of values"
             if isinstance(self.measure, str) or not isinstance(self.measure, Iterable):
@@ -95,6 +101,10 @@ class Scan:
         content = {item.name: describe(getattr(self, item.name)) for item in dataclasses.fields(self)}
         # Told apart by, beside the axes: not everything that is described as a number is one.
         content["address"] = scalars(self.constants)
+        if self.along is None:
+            del content["along"]
+        else:
+            content["along"] = {self.along: np.asarray(self.constants[self.along], dtype=float).tolist()}
         for name, value in self.constants.items():
             _without_fields(content["constants"][name], value, self.axes)
         for name, along in self.axes.items():

@@ -8,7 +8,7 @@ from typing import Any, get_args, get_type_hints
 from physlearn.inputs import InputError, reject
 from physlearn.scan.schema import axis_values
 
-FAMILIES = ("models", "solvers", "meanfield", "plotting")
+FAMILIES = ("models", "solvers", "landscape", "meanfield", "plotting")
 
 
 def _public(family: str) -> dict[str, Any]:

@@ -20,7 +20,7 @@ import numpy as np
 from physlearn.inputs import InputError, reject
 from physlearn.processes import ChildError
 from physlearn.results import Status
-from physlearn.scan.dataset import Table, attributes, check_measure, restricted
+from physlearn.scan.dataset import Table, attributes, check_measure, restricted, with_inner_axis
 from physlearn.scan.directory import Directory, damage, finished
 from physlearn.scan.dispatch import Dispatch, count_workers
 from physlearn.scan.grid import single_names
@@ -75,7 +75,8 @@ class Run:
     def dataset(self) -> "xarray.Dataset":
         """The answer."""
         attrs = attributes(self._configuration, provenance(), self._start, None)
-        return self._table.to_dataset(attrs, single_names(self._configuration))
+        dataset = self._table.to_dataset(attrs, single_names(self._configuration))
+        return with_inner_axis(dataset, self._configuration)
 
     def prepare(self) -> None:
         """Look what is there already, and whether more may be written; nothing is written yet."""

@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import itertools
 import json
 import math
 import time
@@ -17,7 +18,7 @@ import numpy as np
 from physlearn.inputs import InputError, choice, integer, number, reject
 from physlearn.models import Model
 from physlearn.results import SaddlePoint, Status
-from physlearn.scan.crossings import crossings
+from physlearn.scan.crossings import crossings, limits
 from physlearn.scan.dataset import check_measure
 from physlearn.scan.directory import Directory
 from physlearn.scan.engine import Scan
@@ -30,12 +31,15 @@ from physlearn.scan.storage import write, write_text
 from physlearn.scan.tasks import Entry, Setting, run_entry
 from physlearn.scan.threads import single_threaded
 from physlearn.scan.variables import OUTCOMES, annotate
+from physlearn.landscape import LocalEntropyMethod
 from physlearn.solvers import Solver
 
 if TYPE_CHECKING:
     import xarray
 
 _LARGEST = 10_000_000  # more weights than any instance here can have patterns for
+# The families of tasks, and what their solvers are.
+_FAMILIES: dict[str, type] = {"solvers": Solver, "landscape": LocalEntropyMethod}
 _ANSWERS = (SaddlePoint, float, "SaddlePoint", "float")
 _REFINE = {"variable": str, "solver": str, "level": float, "rounds": int, "num": int, "resolution": float}
 
@@ -107,14 +111,41 @@ class Study:
                 raise reject(
                     f"axes.{name}", axes[name], "axes that are N and fields of the model or a solver"
                 )
-        task = resolve("task", content.get("task", "solvers.solve_task"), ("solvers",))
+        task = resolve("task", content.get("task", "solvers.solve_task"), tuple(_FAMILIES))
         if list(inspect.signature(task).parameters)[:2] != ["point", "streams"]:
             raise reject("task", content["task"], "functions task(point, streams) such as solvers.solve_task")
-        constants = {"model": self.model}
+        constants = {"model": self.model, **self.constants}
         measure = (*measure, *({"load"} - set(measure)))
         return Scan(
-            task, {"solver": self.solvers, **axes}, constants, content["instances"], content["seed"], measure
-        )
+            task, {"solver": self.solvers, **axes}, constants, content["instances"], content["seed"], measure,
+            self._points(axes), content.get("along"),
+        )  # fmt: skip
+
+    @cached_property
+    def constants(self) -> dict[str, Any]:
+        """What the task is given beside model, solver and axes: numbers, strings, lists, or {start, stop, num}."""
+        return {
+            name: axis_values(f"constants.{name}", value) if isinstance(value, (list, dict)) else value
+            for name, value in self.configuration.get("constants", {}).items()
+        }
+
+    def _points(self, axes: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The points beside the grid: each table of [[points]] gives values for some axes, the others take all theirs."""
+        known = {"solver": list(self.solvers), **axes}
+        points = []
+        for k, entry in enumerate(self.configuration.get("points", [])):
+            for name in entry:
+                if name not in known:
+                    raise reject(f"points[{k}].{name}", entry[name], "axes " + ", ".join(known))
+            values = [np.atleast_1d(entry.get(name, along)).tolist() for name, along in known.items()]
+            points += [dict(zip(known, point, strict=True)) for point in itertools.product(*values)]
+        return points if len(self.solvers) > 1 else [_without(point, "solver") for point in points]
+
+    @cached_property
+    def _family(self) -> str:
+        """Where the classes of [[solver]] are looked up: beside the task."""
+        family = str(self.configuration.get("task", "")).partition(".")[0]
+        return family if family in _FAMILIES else "solvers"
 
     @cached_property
     def solvers(self) -> dict[str, Any]:
@@ -123,7 +154,9 @@ class Study:
             name: axis_values(f"axes.{name}", values) for name, values in self.configuration["axes"].items()
         }
         return {
-            name: construct(f"solver.{name}", _with_axes(table, axes, "solvers"), Solver, "solvers")
+            name: construct(
+                f"solver.{name}", _with_axes(table, axes, self._family), _FAMILIES[self._family], self._family
+            )
             for name, table in by_name("solver", self.configuration["solver"]).items()
         }
 
@@ -180,6 +213,8 @@ class Study:
             only("figure", figure, {"call": str, "arguments": dict}, ("call",))
             variables = (*self.configuration["measure"], "load")
             axes = {name: list(values) for name, values in scan.axes.items() if name != "solver"}
+            if scan.along is not None:
+                axes[scan.along] = list(self.constants[scan.along])
             check_figure(figure, variables, list(self.solvers), axes)
 
     def _sample_nothing(self, N: Any) -> None:
@@ -188,7 +223,8 @@ class Study:
 
     def _check_theory(self) -> None:
         for name, entry in by_name("theory", self.configuration.get("theory", [])).items():
-            only(f"theory.{name}", entry, {"call": str, "arguments": dict, "num": int}, ("call",))
+            kinds = {"call": str, "arguments": dict, "num": int, "over": dict}
+            only(f"theory.{name}", entry, kinds, ("call",))
             _function_and_arguments(f"theory.{name}", entry)
             integer(f"theory.{name}.num", entry.get("num", 2), at_least=2, at_most=MOST_POINTS)
         thresholds = by_name("threshold", self.configuration.get("threshold", []))
@@ -203,7 +239,11 @@ class Study:
             return
         entry = self.configuration["finite_size"]
         only("finite_size", entry, {"variable": str, "solver": str, "exponent": float}, ("variable",))
-        self._check_outcome("finite_size", entry)
+        if entry["variable"] in OUTCOMES:
+            self._check_outcome("finite_size", entry)
+        else:
+            choice("finite_size.variable", entry["variable"], self.configuration["measure"])
+            choice("finite_size.solver", entry.get("solver", next(iter(self.solvers))), list(self.solvers))
         number("finite_size.exponent", entry.get("exponent", 1.0), above=0)
 
     def _check_refine(self) -> None:
@@ -363,17 +403,23 @@ class Study:
         for name, entry in by_name("theory", self.configuration.get("theory", [])).items():
             # The simulation's loads do too, so that tables compare without interpolating.
             grid = np.linspace(loads.min(), loads.max(), entry.get("num", 200))
-            over = {**axes, "alpha": np.union1d(grid, np.concatenate([loads, sides]))}
+            along = {key: axis_values(f"theory.{name}.over.{key}", v) for key, v in entry.get("over", {}).items()}
+            grid = loads if along else np.union1d(grid, np.concatenate([loads, sides]))
+            over = {**axes, "alpha": grid, **along}
             function, arguments = _function_and_arguments(f"theory.{name}", entry)
             given = {"function": function, "model": self.model, "over": over}
-            curves[name] = call(f"theory.{name}.arguments", curve, arguments, **given)
+            found = call(f"theory.{name}.arguments", curve, arguments, **given)
+            curves[name] = _shown_along(found, self.configuration.get("along"), list(along))
         return curves
 
     def finite_size(self, result: "xarray.Dataset") -> "xarray.Dataset | None":
         """The thresholds seen by the simulation, extrapolated in the size (`crossings`); None if none is asked for."""
         if "finite_size" not in self.configuration:
             return None
-        return crossings(result, self.configuration["finite_size"], self.configuration["seed"])
+        entry = self.configuration["finite_size"]
+        if entry["variable"] not in OUTCOMES:
+            return limits(result, entry)
+        return crossings(result, entry, self.configuration["seed"])
 
 
 def _find(source: str | Path) -> Path:
@@ -388,6 +434,20 @@ def _find(source: str | Path) -> Path:
         if (place / str(source) / "study.toml").is_file():
             return place / str(source) / "study.toml"
     raise reject("study", str(source), "the path of a study.toml, or the name of a study")
+
+
+def _without(point: Mapping[str, Any], name: str) -> dict[str, Any]:
+    return {key: value for key, value in point.items() if key != name}
+
+
+def _shown_along(data: "xarray.Dataset", name: str | None, axes: list[str]) -> "xarray.Dataset":
+    """A curve over an axis of its own against what it tells of `name`, such as a distance that the axis determines."""
+    if name is None or name not in data.data_vars or len(axes) != 1:
+        return data
+    values = data[name].max([dim for dim in data.dims if dim != axes[0]]).values
+    known = np.isfinite(values)
+    data = data.drop_vars([name, axes[0]], errors="ignore").isel({axes[0]: known})
+    return data.rename({axes[0]: name}).assign_coords({name: values[known].round(12)})
 
 
 def _is_of_a_model(function: Callable[..., Any]) -> bool:

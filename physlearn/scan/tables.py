@@ -115,7 +115,7 @@ def _block(
         samples = data.sel({right: value}) if right else data
         head = _named(right, value) if right else "simulation"
         columns[head] = _cells(_matrix(samples, down), rate)
-    if down:
+    if down in status.dims:
         planned = _matrix(status != Status.NOT_PLANNED.code, down).any(axis=1)
         columns = {name: [cells[k] for k in np.flatnonzero(planned)] for name, cells in columns.items()}
     what = "fraction of" if rate else "mean and standard error of"
@@ -180,6 +180,8 @@ def _thresholds(theory: "xarray.Dataset | None") -> list[str]:
 def _finite_size(data: "xarray.Dataset | None") -> list[str]:
     if data is None:
         return []
+    if "sizes" in data.attrs:
+        return _limits(data)
     axes = [str(name) for name in data.dims if name != "N"]
     if axes:
         lines = []
@@ -212,6 +214,22 @@ def _finite_size(data: "xarray.Dataset | None") -> list[str]:
         f"threshold in simulation ({data.attrs['variable']}{solver}): {limit} for N to infinity by "
         f"N^-{float(data['exponent']):.3g} ({quality}); the rate is {rate} at {crossings}"
     ]
+
+
+def _limits(data: "xarray.Dataset") -> list[str]:
+    """A variable in the limit of infinite size, a line for each value of the first axis."""
+    name, error = data.attrs["variable"], f"{data.attrs['variable']}_error"
+    sizes = ", ".join(map(str, np.atleast_1d(data.attrs["sizes"])))
+    lines = [f"{name}, {data.attrs['solver']}, N to infinity by N^-{data.attrs['exponent']:.3g} from N = {sizes}"]
+    first, *rest = map(str, data[name].dims)
+    for place in data[first].values:
+        part = data.sel({first: place}).stack(point=rest) if rest else data.sel({first: [place]})
+        values = [with_error(float(v), float(e)) for v, e in zip(part[name], part[error], strict=True)]
+        names = part["point"].values.tolist() if rest else [()]
+        where = [" ".join(f"{key}={at:g}" for key, at in zip(rest, point, strict=True)) for point in names]
+        shown = ", ".join(f"{value} at {key}" if key else value for key, value in zip(where, values, strict=True))
+        lines.append(f"  {_named(first, float(place))}: {shown}")
+    return lines
 
 
 def _status(result: "xarray.Dataset", solvers: Sequence[str | None]) -> list[str]:
