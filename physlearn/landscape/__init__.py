@@ -1,4 +1,4 @@
-"""What surrounds a configuration: the number of solutions at a distance, measured in several ways, and the energy there."""
+"""What surrounds a configuration: how many solutions at a distance, measured in several ways, and the energy there."""
 
 from physlearn.landscape.base import LocalEntropy, LocalEntropyMethod, local_entropy
 from physlearn.landscape.bethe import Bethe

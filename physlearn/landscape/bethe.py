@@ -136,7 +136,9 @@ class _Branch:
         self.state, self.field = result.state, field
         return result
 
-    def at(self, distance: float, field: float, precision: float) -> tuple[Status, float, float, float] | None:
+    def at(
+        self, distance: float, field: float, precision: float
+    ) -> tuple[Status, float, float, float] | None:
         """Status, entropy and field at a distance, found between fields that give a larger and a smaller one.
 
         S grows with the field, and atanh S linearly where there are no patterns: regula falsi with halved ends

@@ -18,8 +18,8 @@ from physlearn.solvers import Enumeration, EnumerationResult, solve
 class Counting(LocalEntropyMethod):
     r"""All 2^N configurations, N <= 26: the number of solutions k flips away from the reference, exactly.
 
-    At N = 20 the binomial coefficient alone is a third below its limit. What is reported compares with all
-    configurations at that distance,
+    At N = 21 the logarithm of the binomial coefficient alone is 12 to 15 % below its limit. What is reported compares
+    with all configurations at that distance,
 
     .. math:: s(k/N) = \frac1N \ln \frac{n_k}{\binom Nk} + h(k/N), \quad h(d) = -d \ln d - (1 - d) \ln(1 - d)
 

@@ -55,9 +55,7 @@ class LocalEnergy:
         )
 
 
-def local_energy(
-    instance: Instance, reference: Any, distances: Any, n_samples: int, rng: Any
-) -> LocalEnergy:
+def local_energy(instance: Instance, reference: Any, distances: Any, n_samples: int, rng: Any) -> LocalEnergy:
     r"""Mean fraction of constraints that configurations at a distance from a reference violate.
 
     .. math:: e(d) = \frac1P \langle E(w) \rangle_{w \cdot w' = N (1 - 2 d)}
@@ -103,5 +101,3 @@ def local_energy(
         violated.std(axis=1, ddof=1) / P / math.sqrt(n_samples),
         instance.model.energy(instance, w) / P,
     )
-
-

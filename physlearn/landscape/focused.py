@@ -43,7 +43,8 @@ class Focused(LocalEntropyMethod):
     Notes
     -----
     Couplings at which the messages have not converged are left out. CONVERGED between two that have; OUT_OF_RANGE, with
-    NaN, at distances that they do not bracket, and NOT_CONVERGED everywhere where fewer than two have. Needs no reference. The errors are zero, as in `Bethe`.
+    NaN, at distances that they do not bracket, and NOT_CONVERGED everywhere where fewer than two have. Needs no
+    reference. The errors are zero, as in `Bethe`.
 
     References
     ----------

@@ -45,7 +45,9 @@ def reference(instance: Instance, kind: Any, rng: Any, *, margin: float | None =
         instance = Instance(instance.patterns, instance.labels, instance.teacher, model)
     if isinstance(kind, Solver):
         found = solve(instance, kind, rng)
-        return found.weights.astype(np.int8) if found.observables.get("solved") else None
+        if found.weights is None or not found.observables.get("solved"):
+            return None
+        return found.weights.astype(np.int8)
     result = solve(instance, Enumeration(), rng)
     assert isinstance(result, EnumerationResult)
     if result.status is Status.UNSATISFIABLE:

@@ -33,9 +33,9 @@ def local_entropy_task(point: Mapping[str, Any], streams: Streams) -> dict[str, 
     Returns
     -------
     dict
-        ``local_entropy``, ``local_entropy_error``, ``field`` and ``counted`` (1 where the entropy is one of the method's
-        that counts, 0 where its status says that it is not) at each distance; the method's own observables; ``load``
-        and ``status``, that of the worst distance.
+        ``local_entropy``, ``local_entropy_error``, ``field`` and ``counted`` (1 where there is an entropy, 0 where its
+        status says why there is none) at each distance; the method's own observables; ``load`` and ``status``, that of
+        the worst distance.
 
     Notes
     -----
@@ -97,7 +97,12 @@ def _averaged(
 
 
 def _answers(
-    entropies: np.ndarray, errors: np.ndarray, fields: np.ndarray, counted: np.ndarray, load: float, status: Status
+    entropies: np.ndarray,
+    errors: np.ndarray,
+    fields: np.ndarray,
+    counted: np.ndarray,
+    load: float,
+    status: Status,
 ) -> dict[str, Any]:
     return {
         "local_entropy": entropies,
@@ -117,14 +122,14 @@ def _configured(point: Mapping[str, Any]) -> tuple[Model, LocalEntropyMethod]:
     if point.get("distance") is None:
         raise reject("distance", None, "a list of distances in (0, 1/2]")
     own = {item.name for item in dataclasses.fields(model)}
-    of_method = {item.name for item in dataclasses.fields(method)}  # type: ignore[arg-type]
+    of_method = {item.name for item in dataclasses.fields(method)}
     known = own.union(*({item.name for item in dataclasses.fields(kind)} for kind in _methods()))
     for name in point:
         if name not in known and name not in _NAMES:
             raise reject("point", name, f"{', '.join(_NAMES)}, and fields of the model or of a method")
     model = model.with_fields(**{name: value for name, value in point.items() if name in own})
     chosen = {name: value for name, value in point.items() if name in of_method}
-    method = dataclasses.replace(method, **chosen)  # type: ignore[type-var]
+    method = dataclasses.replace(method, **chosen)
     refusal = method.supports(model)
     if refusal:
         raise InputError(f"solver: {refusal}")

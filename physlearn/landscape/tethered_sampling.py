@@ -15,6 +15,7 @@ from physlearn.models import Instance, Linear, Model, Tethered
 from physlearn.models.schedules import linear
 from physlearn.results import Status
 from physlearn.solvers import ThermodynamicIntegration, solve
+from physlearn.solvers.monte_carlo import Walk
 from physlearn.solvers.thermodynamic_integration import (
     FEWEST,
     LARGEST_Z,
@@ -162,7 +163,7 @@ class TetheredSampling(LocalEntropyMethod):
         """One walk through all fields, cooled at the first."""
         n, largest = self.sweeps_per_node, self._beta(instance)
         tethered = _tethered(instance, reference, fields[0])
-        walk = _walker(0.0, 1).init(tethered, rng)
+        walk: Walk = _walker(0.0, 1).init(tethered, rng)
         for beta in np.linspace(0, largest, _STEPS + 1)[1:]:
             walk = _walker(float(beta), max(1, n // _STEPS)).sweep(tethered, walk, rng)
             walk.steps.clear()
@@ -197,9 +198,7 @@ def _node(steps: np.ndarray, N: int, field_: float) -> Node:
     # A quotient of means, to first order in their errors.
     spread = blocking(solved * (overlaps - S0)) if solved.any() else Estimate(math.nan, math.nan, 0.0)
     error = spread.error / fraction.mean if solved.any() and np.ptp(overlaps[solved]) > 0 else 0.0
-    return Node(
-        blocking(overlaps), blocking(steps[:, ENERGY]), fraction, Estimate(S0, error, fraction.n_eff)
-    )
+    return Node(blocking(overlaps), blocking(steps[:, ENERGY]), fraction, Estimate(S0, error, fraction.n_eff))
 
 
 class _Path:
@@ -215,9 +214,7 @@ class _Path:
         Mean overlap of the solutions at each field.
     """
 
-    def __init__(
-        self, N: int, fields: np.ndarray, start: Estimate, up: list[Node], down: list[Node]
-    ) -> None:
+    def __init__(self, N: int, fields: np.ndarray, start: Estimate, up: list[Node], down: list[Node]) -> None:
         self.N, self.fields = N, fields
         pairs = list(zip(up, down, strict=True))
         largest = [max(_apart(a.overlap, b.overlap), _apart(a.energy, b.energy)) for a, b in pairs]
@@ -228,7 +225,7 @@ class _Path:
             for z, p in zip(largest, self.fractions, strict=True)
         ]
         n = int(np.logical_and.accumulate(sound).sum()) if sound else 0
-        self.n_sound, apart = 0, math.inf
+        self.n_sound, apart = 0, 0.0 if pairs else math.inf
         if n >= _FEWEST_FIELDS:
             apart = self._integrate(start, pairs[:n])
             self.n_sound = n if apart <= LARGEST_Z else 0
@@ -288,7 +285,9 @@ def _mean(a: Estimate, b: Estimate) -> Estimate:
     if a.mean == b.mean == 1:
         return Estimate(1.0, 0.0, a.n_eff + b.n_eff)
     error = math.hypot(*errors) / 2 if errors else math.inf
-    return Estimate((a.mean + b.mean) / 2, max(error, abs(a.mean - b.mean) / 2 / LARGEST_Z), a.n_eff + b.n_eff)
+    return Estimate(
+        (a.mean + b.mean) / 2, max(error, abs(a.mean - b.mean) / 2 / LARGEST_Z), a.n_eff + b.n_eff
+    )
 
 
 def _weighted(a: Node, b: Node) -> Estimate:

@@ -77,7 +77,11 @@ def _draw(
 ) -> None:
     variable, x = panel["variable"], panel["x"]
     alone = panel.get("solver")
-    shown = [way for way in ways if way["solver"] == alone or (alone is None and way["theory"] == ways[0]["theory"])]
+    shown = [
+        way
+        for way in ways
+        if way["solver"] == alone or (alone is None and way["theory"] == ways[0]["theory"])
+    ]
     sources = select_in((dataset, theory, extrapolation), panel.get("select", {}))
     for curve in dict.fromkeys(way["theory"] for way in shown):
         if sources[1] is not None and variable in sources[1]:

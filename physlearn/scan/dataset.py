@@ -104,11 +104,23 @@ def with_inner_axis(dataset: "xarray.Dataset", configuration: Mapping[str, Any])
     """The arrays of tasks that were given at the values of a constant (`Scan.along`), along a dimension of its name."""
     for name, values in configuration.get("along", {}).items():
         for variable in [
-            str(key) for key, data in dataset.data_vars.items() if data.sizes.get(f"{key}_index") == len(values)
+            str(key)
+            for key, data in dataset.data_vars.items()
+            if data.sizes.get(f"{key}_index") == len(values)
         ]:
             dataset[variable] = dataset[variable].rename({f"{variable}_index": name})
         dataset = annotate(dataset.assign_coords({name: np.asarray(values)}))
     return dataset
+
+
+def shown_along(data: "xarray.Dataset", name: str | None, axes: list[str]) -> "xarray.Dataset":
+    """A curve over an axis of its own against what it tells of `name`, such as a distance that the axis determines."""
+    if name is None or name not in data.data_vars or len(axes) != 1:
+        return data
+    values = data[name].max([dim for dim in data.dims if dim != axes[0]]).values
+    known = np.isfinite(values)
+    data = data.drop_vars([name, axes[0]], errors="ignore").isel({axes[0]: known})
+    return data.rename({axes[0]: name}).assign_coords({name: values[known].round(12)})
 
 
 def check_measure(measure: Iterable[str], found: Iterable[str]) -> None:

@@ -77,7 +77,7 @@ class Scan:
         for name in self.constants:
             if name in self.axes:
                 raise reject(f"constants.{name}", self.constants[name], "names that are not an axis too")
-        if self.along is not None and np.ndim(self.constants.get(self.along)) != 1:
+        if self.along is not None and np.ndim(self.constants.get(self.along, 0)) != 1:
             raise reject("along", self.along, "the name of a constant that is a list of numbers")
         if self.measure is not None:
             allowed = "a list of distinct names of values"

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from physlearn.inputs import InputError, choice, integer, number, reject
+from physlearn.landscape import LocalEntropyMethod
 from physlearn.models import Model
 from physlearn.results import SaddlePoint, Status
 from physlearn.scan.crossings import crossings, limits
-from physlearn.scan.dataset import check_measure
+from physlearn.scan.dataset import check_measure, shown_along
 from physlearn.scan.directory import Directory
 from physlearn.scan.engine import Scan
 from physlearn.scan.figures import check_figure
@@ -31,7 +32,6 @@ from physlearn.scan.storage import write, write_text
 from physlearn.scan.tasks import Entry, Setting, run_entry
 from physlearn.scan.threads import single_threaded
 from physlearn.scan.variables import OUTCOMES, annotate
-from physlearn.landscape import LocalEntropyMethod
 from physlearn.solvers import Solver
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class Study:
         }
 
     def _points(self, axes: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """The points beside the grid: each table of [[points]] gives values for some axes, the others take all theirs."""
+        """The points beside the grid: [[points]] give values for some axes, the others take all of theirs."""
         known = {"solver": list(self.solvers), **axes}
         points = []
         for k, entry in enumerate(self.configuration.get("points", [])):
@@ -403,13 +403,15 @@ class Study:
         for name, entry in by_name("theory", self.configuration.get("theory", [])).items():
             # The simulation's loads do too, so that tables compare without interpolating.
             grid = np.linspace(loads.min(), loads.max(), entry.get("num", 200))
-            along = {key: axis_values(f"theory.{name}.over.{key}", v) for key, v in entry.get("over", {}).items()}
+            along = {
+                key: axis_values(f"theory.{name}.over.{key}", v) for key, v in entry.get("over", {}).items()
+            }
             grid = loads if along else np.union1d(grid, np.concatenate([loads, sides]))
             over = {**axes, "alpha": grid, **along}
             function, arguments = _function_and_arguments(f"theory.{name}", entry)
             given = {"function": function, "model": self.model, "over": over}
             found = call(f"theory.{name}.arguments", curve, arguments, **given)
-            curves[name] = _shown_along(found, self.configuration.get("along"), list(along))
+            curves[name] = shown_along(found, self.configuration.get("along"), list(along))
         return curves
 
     def finite_size(self, result: "xarray.Dataset") -> "xarray.Dataset | None":
@@ -438,16 +440,6 @@ def _find(source: str | Path) -> Path:
 
 def _without(point: Mapping[str, Any], name: str) -> dict[str, Any]:
     return {key: value for key, value in point.items() if key != name}
-
-
-def _shown_along(data: "xarray.Dataset", name: str | None, axes: list[str]) -> "xarray.Dataset":
-    """A curve over an axis of its own against what it tells of `name`, such as a distance that the axis determines."""
-    if name is None or name not in data.data_vars or len(axes) != 1:
-        return data
-    values = data[name].max([dim for dim in data.dims if dim != axes[0]]).values
-    known = np.isfinite(values)
-    data = data.drop_vars([name, axes[0]], errors="ignore").isel({axes[0]: known})
-    return data.rename({axes[0]: name}).assign_coords({name: values[known].round(12)})
 
 
 def _is_of_a_model(function: Callable[..., Any]) -> bool:

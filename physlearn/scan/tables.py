@@ -220,14 +220,18 @@ def _limits(data: "xarray.Dataset") -> list[str]:
     """A variable in the limit of infinite size, a line for each value of the first axis."""
     name, error = data.attrs["variable"], f"{data.attrs['variable']}_error"
     sizes = ", ".join(map(str, np.atleast_1d(data.attrs["sizes"])))
-    lines = [f"{name}, {data.attrs['solver']}, N to infinity by N^-{data.attrs['exponent']:.3g} from N = {sizes}"]
     first, *rest = map(str, data[name].dims)
+    against = f", at {' and '.join(rest)}" if rest else ""
+    by = f"by N^-{data.attrs['exponent']:.3g} from N = {sizes}"
+    lines = [f"{name}, {data.attrs['solver']}, for N to infinity {by}{against}"]
     for place in data[first].values:
         part = data.sel({first: place}).stack(point=rest) if rest else data.sel({first: [place]})
         values = [with_error(float(v), float(e)) for v, e in zip(part[name], part[error], strict=True)]
-        names = part["point"].values.tolist() if rest else [()]
-        where = [" ".join(f"{key}={at:g}" for key, at in zip(rest, point, strict=True)) for point in names]
-        shown = ", ".join(f"{value} at {key}" if key else value for key, value in zip(where, values, strict=True))
+        names = part["point"].values.tolist() if rest else [[]]
+        where = [", ".join(f"{at:g}" for at in np.atleast_1d(point)) for point in names]
+        shown = ", ".join(
+            f"{value} at {key}" if key else value for key, value in zip(where, values, strict=True)
+        )
         lines.append(f"  {_named(first, float(place))}: {shown}")
     return lines
 

@@ -50,7 +50,7 @@ def test_every_name_in_the_table_exists(page):
     found = re.findall(r"`(\w+)\.(\w+)", "\n".join(table))
     assert found
     for owner, name in found:
-        if owner in ("meanfield", "solvers", "quadrature"):
+        if owner in ("meanfield", "solvers", "landscape", "quadrature"):
             home = import_module(f"physlearn.{owner}")
         elif owner == "SaddlePoint":
             home = point
