@@ -17,6 +17,7 @@ from physlearn.solvers.belief_propagation import MESSAGES
 # ln of a number of solutions below which Bethe counts none, as in `BeliefPropagation`.
 _NONE = -2.0
 _MOST_TRIALS = 40
+_AT_REFERENCE = 1e-12
 
 
 @dataclass(frozen=True)
@@ -150,7 +151,10 @@ class _Branch:
         for _ in range(_MOST_TRIALS):
             before = self.state, self.field
             result = self.solve(field)
-            off = math.inf if result is None else math.atanh(1 - 2 * result.distance) - goal
+            # At zero distance messages have run to the reference itself.
+            off = math.inf
+            if result is not None and result.distance > _AT_REFERENCE:
+                off = math.atanh(1 - 2 * min(result.distance, 1 - _AT_REFERENCE)) - goal
             if result is not None and abs(off) < precision:
                 entropy = float(result.entropy) - 2 * field * (result.distance - distance)
                 return _status(self.instance, entropy), entropy, field, distance

@@ -92,7 +92,7 @@ def _draw(
         style = look(list(map(str, ways)).index(str(way)), max(len(ways), 2))
         if way["N"] == "limit":
             if sources[2] is not None and variable in sources[2]:
-                data = sources[2]
+                data = at(sources[2], "solver", way["solver"], "ways")
                 points(
                     ax, data[x].values, data[variable].values, data[f"{variable}_error"].values, style,
                     rf"{way['solver']}, N $\rightarrow\infty$",

@@ -71,7 +71,7 @@ def limits(result: "xarray.Dataset", entry: Mapping[str, Any]) -> "xarray.Datase
     result : xarray.Dataset
         Of a scan along ``N`` and ``instance``, perhaps ``solver`` and further axes.
     entry : mapping
-        ``variable``, and perhaps ``solver``, by default the first, and ``exponent``, by default one.
+        ``variable``, and perhaps ``solver``, a name or several, by default all, and ``exponent``, by default one.
 
     Returns
     -------
@@ -80,10 +80,9 @@ def limits(result: "xarray.Dataset", entry: Mapping[str, Any]) -> "xarray.Datase
         fewer than three sizes are known.
     """
     name, exponent = entry["variable"], float(entry.get("exponent", 1.0))
-    data, solver = result[name], ""
+    data = result[name]
     if "solver" in data.dims:
-        solver = str(entry.get("solver", data["solver"].values[0]))
-        data = data.sel(solver=solver)
+        data = data.sel(solver=np.atleast_1d(entry.get("solver", data["solver"].values)))
     data = data.transpose("N", "instance", ...)
     samples = data.values
     n = np.isfinite(samples).sum(axis=1)
@@ -101,7 +100,7 @@ def limits(result: "xarray.Dataset", entry: Mapping[str, Any]) -> "xarray.Datase
     sizes = data["N"].values[np.isfinite(mean).reshape(len(mean), -1).any(axis=1)]
     return annotate(
         rest.copy(data=found[0]).to_dataset(name=name).assign({f"{name}_error": rest.copy(data=found[1])})
-    ).assign_attrs(variable=name, solver=solver, exponent=exponent, sizes=sizes.tolist())
+    ).assign_attrs(variable=name, exponent=exponent, sizes=sizes.tolist())
 
 
 def _threshold(result: "xarray.Dataset", entry: Mapping[str, Any], seed: int) -> "xarray.Dataset":

@@ -238,12 +238,15 @@ class Study:
         if "finite_size" not in self.configuration:
             return
         entry = self.configuration["finite_size"]
-        only("finite_size", entry, {"variable": str, "solver": str, "exponent": float}, ("variable",))
-        if entry["variable"] in OUTCOMES:
+        is_outcome = entry.get("variable") in OUTCOMES
+        kinds = {"variable": str, "solver": str if is_outcome else list, "exponent": float}
+        only("finite_size", entry, kinds, ("variable",))
+        if is_outcome:
             self._check_outcome("finite_size", entry)
         else:
             choice("finite_size.variable", entry["variable"], self.configuration["measure"])
-            choice("finite_size.solver", entry.get("solver", next(iter(self.solvers))), list(self.solvers))
+            for name in entry.get("solver", []):
+                choice("finite_size.solver", name, list(self.solvers))
         number("finite_size.exponent", entry.get("exponent", 1.0), above=0)
 
     def _check_refine(self) -> None:

@@ -217,22 +217,20 @@ def _finite_size(data: "xarray.Dataset | None") -> list[str]:
 
 
 def _limits(data: "xarray.Dataset") -> list[str]:
-    """A variable in the limit of infinite size, a line for each value of the first axis."""
-    name, error = data.attrs["variable"], f"{data.attrs['variable']}_error"
+    """A variable in the limit of infinite size, a line for each value of all axes but the last."""
+    name = data.attrs["variable"]
     sizes = ", ".join(map(str, np.atleast_1d(data.attrs["sizes"])))
-    first, *rest = map(str, data[name].dims)
-    against = f", at {' and '.join(rest)}" if rest else ""
-    by = f"by N^-{data.attrs['exponent']:.3g} from N = {sizes}"
-    lines = [f"{name}, {data.attrs['solver']}, for N to infinity {by}{against}"]
-    for place in data[first].values:
-        part = data.sel({first: place}).stack(point=rest) if rest else data.sel({first: [place]})
-        values = [with_error(float(v), float(e)) for v, e in zip(part[name], part[error], strict=True)]
-        names = part["point"].values.tolist() if rest else [[]]
-        where = [", ".join(f"{at:g}" for at in np.atleast_1d(point)) for point in names]
-        shown = ", ".join(
-            f"{value} at {key}" if key else value for key, value in zip(where, values, strict=True)
-        )
-        lines.append(f"  {_named(first, float(place))}: {shown}")
+    *rest, last = map(str, data[name].dims)
+    lines = [f"{name} for N to infinity by N^-{data.attrs['exponent']:.3g} from N = {sizes}, at {last}"]
+    for place in itertools.product(*(data[axis].values.tolist() for axis in rest)):
+        part = data.sel(dict(zip(rest, place, strict=True)))
+        pairs = zip(part[name].values.tolist(), part[f"{name}_error"].values.tolist(), strict=True)
+        cells = [f"{at:g}: {with_error(*pair)}" for at, pair in zip(part[last].values, pairs, strict=True)]
+        where = [
+            value if isinstance(value, str) else _named(axis, value)
+            for axis, value in zip(rest, place, strict=True)
+        ]
+        lines.append(f"  {', '.join(where)}: " + "; ".join(cells))
     return lines
 
 

@@ -72,6 +72,19 @@ def test_between_two_numbers_of_flips_the_fraction_is_interpolated():
     assert logs[4] == pytest.approx(np.log(2) / 4)
 
 
+def test_the_tethered_ensemble_of_counts_is_the_legendre_transform():
+    """What fields give at their mean distances, distances give back; without patterns it is h(d) to rounding."""
+    instance, method = taught(15, 0.4), Counting(ensemble="tethered")
+    along = around_the_teacher(instance, method, fields=FIELDS)
+    at = around_the_teacher(instance, method, distances=along.distances)
+    np.testing.assert_allclose(at.entropies, along.entropies, atol=1e-12)
+    np.testing.assert_allclose(at.fields, FIELDS, atol=1e-9)
+    empty = Instance(np.empty((0, 13)), np.empty(0), np.ones(13), Perceptron(0.5, rule=Teacher()))
+    found = local_entropy(empty, np.ones(13), [0.1, 0.5], method=method, rng=1)
+    np.testing.assert_allclose(found.entropies, binary_entropy(np.array([0.1, 0.5])), atol=1e-12)
+    np.testing.assert_allclose(found.fields, np.arctanh([0.8, 0.0]), atol=1e-9)
+
+
 # The others against it.
 
 
