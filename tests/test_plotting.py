@@ -443,3 +443,42 @@ def test_the_level_of_a_crossing_is_named(level, words):
     if level is not None:
         fit["level"] = level
     assert plotting.finite_size(fit).get_ylabel() == f"load at which the rate is {words}"
+
+
+def test_several_ways_show_each_solver_at_its_size():
+    """Markers of every way at its own size, the limit among them, and the line that they compare with."""
+    from physlearn.plotting import several_ways
+
+    d = np.array([0.1, 0.2])
+    coords = {"solver": ["a", "b"], "N": [11, 21], "distance": d}
+    dims = ("solver", "N", "instance", "distance")
+    values = np.arange(24.0).reshape(2, 2, 3, 2)
+    data = xarray.Dataset({"local_entropy": (dims, values)}, coords=coords)
+    lines = xarray.Dataset(
+        {"local_entropy": (("theory", "distance"), np.ones((2, 2)))},
+        coords={"theory": ["near", "far"], "distance": d},
+    )
+    limit = xarray.Dataset(
+        {
+            name: (("solver", "distance"), np.full((2, 2), value))
+            for name, value in (("local_entropy", 7.0), ("local_entropy_error", 0.5))
+        },
+        coords={"solver": ["a", "b"], "distance": d},
+    )
+    ways = [
+        {"solver": "a", "N": 21, "theory": "near"},
+        {"solver": "a", "N": "limit", "theory": "near"},
+        {"solver": "b", "N": 11, "theory": "far"},
+    ]
+    panel = {"variable": "local_entropy", "x": "distance"}
+    figure = several_ways(data, lines, limit, panels=[panel, panel | {"solver": "b"}], ways=ways)
+    first, second = (
+        [container.lines[0].get_ydata().tolist() for container in ax.containers] for ax in figure.axes
+    )
+    assert first == [values[0, 1].mean(axis=0).tolist(), [7.0, 7.0]]
+    assert second == [values[1, 0].mean(axis=0).tolist()]
+    assert [1.0, 1.0] in [line.get_ydata().tolist() for line in figure.axes[0].get_lines()]
+    with pytest.raises(InputError, match="ways"):
+        several_ways(data, lines, limit, panels=[panel], ways=[{"solver": "a"}])
+    with pytest.raises(InputError, match=r"ways\.N"):
+        several_ways(data, lines, limit, panels=[panel], ways=[{"solver": "a", "N": 5, "theory": "near"}])
