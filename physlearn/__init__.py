@@ -49,7 +49,14 @@ _HOMES = {
         "ThermodynamicIntegration",
         "solve",
     ),
-    "physlearn.landscape": ("local_energy", "local_entropy"),
+    "physlearn.landscape": (
+        "Bethe",
+        "Counting",
+        "Focused",
+        "TetheredSampling",
+        "local_energy",
+        "local_entropy",
+    ),
     "physlearn.meanfield": (
         "algorithmic_threshold",
         "bayes_optimal",

@@ -18,6 +18,8 @@ from physlearn.solvers.belief_propagation import MESSAGES
 _NONE = -2.0
 _MOST_TRIALS = 40
 _AT_REFERENCE = 1e-12
+# Fields between the last fixed point of a branch and none, beyond which one does not look for its end.
+_NARROW = 1e-3
 
 
 @dataclass(frozen=True)
@@ -166,7 +168,7 @@ class _Branch:
             ends[beyond], last = (field, off), beyond
             if len(ends) == 2:
                 (low, below), (high, above) = ends[False], ends[True]
-                if high - low < 1e-9:
+                if high - low < (1e-9 if math.isfinite(above) else _NARROW):
                     return None
                 share = below / (below - above) if math.isfinite(above) else 0.5
                 field = low + (high - low) * min(max(share, 0.02), 0.98)
