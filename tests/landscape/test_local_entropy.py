@@ -121,6 +121,19 @@ def test_tethered_sampling_counts_as_enumeration_does(N, alpha):
     np.testing.assert_allclose(at.fields, FIELDS[1:-1], atol=0.1)
 
 
+def test_errors_of_sampling_are_as_large_as_the_deviations():
+    """Over twelve runs on one instance deviations at a distance, in their errors, have a square of about one."""
+    instance = taught(13, 0.4, 2)
+    exact = around_the_teacher(instance, Counting(), fields=[0.7])
+    # The integral over beta is long, so that the errors are those of the walks along the field.
+    method = TetheredSampling(0.8, 1500, FIELDS, anchor_sweeps=4000, anchor_nodes=17)
+    d = exact.distances
+    runs = [around_the_teacher(instance, method, rng, distances=d) for rng in range(12)]
+    z = np.array([(run.entropies[0] - exact.entropies[0]) / run.errors[0] for run in runs])
+    # chi2 with twelve degrees of freedom is outside of these bounds once in ten thousand runs.
+    assert 1.0 < np.sum(z**2) < 39
+
+
 def test_sampling_around_a_reference_that_is_no_solution():
     """The reference need not be one: the measure is that of the solutions all the same."""
     instance = taught(15, 0.5, 3)
