@@ -148,7 +148,6 @@ BROKEN = [
     ('call = "meanfield.bayes_optimal"', 'call = "meanfield.capacity"', "theory.uninformed.call"),
     (SPINODAL, 'call = "meanfield.bayes_optimal"', "threshold.spinodal.call"),
     (SPINODAL, SPINODAL + "\narguments = {margin = 1}", "threshold.spinodal.arguments.margin"),
-    ('variable = "solved"', 'variable = "energy"', "finite_size.variable"),
     ('variable = "solved"', 'variable = "solved"\nsolver = "none"', "finite_size.solver"),
     ('call = "plotting.phase_diagram"', 'call = "plotting.plot_study"', "figure.call"),
     ("{panels = [", "{panls = [", "figure.arguments.panls"),
