@@ -67,9 +67,11 @@ def test_the_smoke_profile_runs_through(study, smoke):
     out = smoke(study)
     result, theory = read(out / "result.nc"), read(out / "theory.nc")
     assert not (result["status"] == Status.NOT_RUN.code).any()
-    assert np.isfinite(theory["threshold_load"]).all()
+    has_thresholds = "threshold" in Study.load(study, "smoke").configuration
+    assert ("threshold_load" in theory) == has_thresholds
+    assert np.isfinite(theory.get("threshold_load", 0)).all()
     assert plt.imread(out / "figure.png").std() > 0.05
-    assert "thresholds in theory" in (out / "table.txt").read_text()
+    assert ("thresholds in theory" in (out / "table.txt").read_text()) == has_thresholds
 
 
 @pytest.mark.parametrize("study", STUDIES, ids=named)
@@ -129,8 +131,9 @@ def test_a_committed_table_is_of_its_profile(study, profile, name):
     loaded = Study.load(study, profile)
     scan, table = loaded.scan, (study / name).read_text()
     assert f"{scan.instances} instances" in table
-    assert all(f"N = {N}" in table for N in scan.axes["N"])
-    for alpha in scan.axes["alpha"]:  # a row each, or a block each
+    several = {name: values for name, values in scan.axes.items() if len(values) > 1}
+    assert all(f"N = {N}" in table for N in several.get("N", ()))
+    for alpha in several.get("alpha", ()):  # a row each, or a block each
         assert re.search(rf"^ *{alpha:g} |, alpha = {alpha:g} ", table, re.MULTILINE)
     assert all(f"status of {solver}: " in table for solver in loaded.solvers if len(loaded.solvers) > 1)
     for K in scan.axes.get("n_hidden", ()):

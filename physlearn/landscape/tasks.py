@@ -35,7 +35,8 @@ def local_entropy_task(point: Mapping[str, Any], streams: Streams) -> dict[str, 
     dict
         ``local_entropy``, ``local_entropy_error``, ``field`` and ``counted`` (1 where there is an entropy, 0 where its
         status says why there is none) at each distance; the method's own observables; ``load`` and ``status``, that of
-        the worst distance.
+        the worst distance; but of `Counting`, ``reference_found`` (1 or 0) and its smallest stability,
+        ``smallest_stability``.
 
     Notes
     -----
@@ -46,6 +47,7 @@ def local_entropy_task(point: Mapping[str, Any], streams: Streams) -> dict[str, 
     model, method = _configured(point)
     kind, margin = point.get("reference", "teacher"), point.get("margin_of_reference")
     distances = np.asarray(point.get("distance"), dtype=float)
+    references: list[np.ndarray] = []
 
     def measure(instance: Instance) -> LocalEntropy | None:
         around = None
@@ -53,21 +55,28 @@ def local_entropy_task(point: Mapping[str, Any], streams: Streams) -> dict[str, 
             around = reference(instance, kind, streams.dynamics, margin=margin)
             if around is None:
                 return None
+            references.append(around)
         return local_entropy(instance, around, distances, method=method, rng=streams.dynamics)
 
     if isinstance(method, Counting):
         return _averaged(model, method, point["N"], distances, streams, measure)
     instance = model.sample(point["N"], streams.disorder)
     curve = measure(instance)
+    found = {}
+    if method.needs_reference:
+        found = {"reference_found": float(bool(references)), "smallest_stability": math.nan}
+    if references and instance.P:
+        found["smallest_stability"] = float(model.stabilities(instance, references[0]).min())
     if curve is None:
         nothing = np.full(len(distances), math.nan)
-        return _answers(nothing, nothing, nothing, np.zeros(len(distances)), instance.alpha, Status.COMPLETED)
+        none = np.zeros(len(distances))
+        return _answers(nothing, nothing, nothing, none, instance.alpha, Status.COMPLETED) | found
     counted = np.isfinite(curve.entropies)
     worst = max(curve.statuses, key=lambda status: (status is not Status.CONVERGED, status.code))
     answers = _answers(
         curve.entropies, curve.errors, curve.fields, counted.astype(float), instance.alpha, worst
     )
-    return {**answers, **curve.observables}
+    return {**answers, **curve.observables, **found}
 
 
 def _averaged(

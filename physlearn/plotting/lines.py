@@ -72,7 +72,8 @@ def _draw_branches(
     """Draw the branches, in `colour` if they are of one value of another axis; without a label if `prefix` is None."""
     branches = list(_branches(theory))
     best = None
-    if "free_entropy" in theory and len(branches) > 1:
+    # Local entropies around different references do not compete.
+    if "free_entropy" in theory and len(branches) > 1 and variable != "local_entropy":
         best = np.nanmax([np.where(np.isfinite(data["free_entropy"]), data["free_entropy"], -np.inf)
                           for _, data in branches], axis=0)  # fmt: skip
     for k, (name, data) in enumerate(branches):

@@ -59,7 +59,8 @@ def look(k: int, n: int, shift: int = 0) -> tuple[str, str]:
 
 def named(axis: str, value: Any) -> str:
     """``N = 501``, ``margin = 0.5``: a value on an axis."""
-    return f"{axis} = {value:.6g}" if isinstance(value, (float, np.floating)) else f"{axis} = {value}"
+    shown = f"{value:.6g}" if isinstance(value, (float, np.floating)) else str(value)
+    return f"{axis.replace('_', ' ')} = {shown}"
 
 
 def label(data: "xarray.DataArray") -> str:

@@ -19,6 +19,7 @@ KEYS = {
     "along": str,
     "points": list,
     "solver": list,
+    "reference": list,
     "theory": list,
     "threshold": list,
     "refine": dict,
@@ -27,7 +28,7 @@ KEYS = {
     "profiles": dict,
 }
 REQUIRED = ("question", "seed", "measure", "instances", "model", "axes", "solver")
-NAMED = ("solver", "theory", "threshold")
+NAMED = ("solver", "reference", "theory", "threshold")
 MOST_POINTS = 1_000_000  # of a grid
 _IN_WORDS = {str: "a string", int: "an integer", list: "a list", dict: "a table"}
 

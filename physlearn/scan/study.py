@@ -117,8 +117,8 @@ class Study:
         constants = {"model": self.model, **self.constants}
         measure = (*measure, *({"load"} - set(measure)))
         return Scan(
-            task, {"solver": self.solvers, **axes}, constants, content["instances"], content["seed"], measure,
-            self._points(axes), content.get("along"),
+            task, {"solver": self.solvers, **self._references, **axes}, constants, content["instances"],
+            content["seed"], measure, self._points(axes), content.get("along"),
         )  # fmt: skip
 
     @cached_property
@@ -132,6 +132,7 @@ class Study:
     def _points(self, axes: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The points beside the grid: [[points]] give values for some axes, the others take all of theirs."""
         known = {"solver": list(self.solvers), **axes}
+        known |= {name: list(references) for name, references in self._references.items()}
         points = []
         for k, entry in enumerate(self.configuration.get("points", [])):
             for name in entry:
@@ -161,6 +162,20 @@ class Study:
         }
 
     @cached_property
+    def _references(self) -> dict[str, dict[str, Any]]:
+        """The axis of what is measured around, if there are tables [[reference]]: what each of these solvers finds."""
+        tables = self.configuration.get("reference", [])
+        if not tables:
+            return {}
+        if self._family != "landscape":
+            raise reject("reference", tables, "none, as only tasks of the landscape measure around something")
+        found = by_name("reference", tables)
+        built = {
+            name: construct(f"reference.{name}", table, Solver, "solvers") for name, table in found.items()
+        }
+        return {"reference": built}
+
+    @cached_property
     def model(self) -> Model:
         """The model, at the first value of every axis that is one of its fields."""
         axes = {
@@ -172,6 +187,11 @@ class Study:
         except InputError as error:
             name, colon, rest = str(error).removeprefix("model.").partition(":")
             raise InputError(f"axes.{name}{colon}{rest}" if name in axes else str(error)) from error
+
+    @property
+    def _of_references(self) -> tuple[str, ...]:
+        """Axes that are no fields of a model or a solver."""
+        return ("margin_of_reference",) if self._family == "landscape" else ()
 
     def check(self) -> None:
         """Raise an `InputError` for whatever can be found wrong without running the study."""
@@ -189,8 +209,8 @@ class Study:
                 )
             elif name == "N":
                 _tried("axes.N", values, self._sample_nothing)
-            elif name != "solver" and name not in of_solvers:
-                allowed = ", ".join(sorted({"N"} | fields | of_solvers))
+            elif name not in {"solver", *self._references, *self._of_references} | of_solvers:
+                allowed = ", ".join(sorted({"N", *self._of_references} | fields | of_solvers))
                 raise reject(f"axes.{name}", list(values), f"axes named {allowed}")
         for name, solver in self.solvers.items():
             for item in dataclasses.fields(solver):
@@ -292,9 +312,11 @@ class Study:
                     found |= set(record["values"])
                     unseen.pop(record["point"].get("solver"), None)
         smallest = {name: min(values) for name, values in scan.axes.items() if name != "solver"}
+        objects = {name: values[smallest[name]] for name, values in self._references.items()}
         for name, solver in unseen.items():
             address = {"solver": name, **smallest}
-            entry = Entry(0, {**scan.constants, **smallest, "solver": solver}, address, 0, tuple(address))
+            point = {**scan.constants, **smallest, **objects, "solver": solver}
+            entry = Entry(0, point, address, 0, tuple(address))
             with single_threaded():
                 outcome = run_entry(Setting(scan.task, scan.seed), entry)
             if outcome.is_refusal:

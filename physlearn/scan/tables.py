@@ -94,7 +94,9 @@ def _block(
     axes = numeric_axes(data)
     down = main_axis(data.isel({name: 0 for name in axes if name in select}))
     others = [name for name in axes if name not in (down, *select)]
-    right = min(others, key=lambda name: (name != "N", -data.sizes[name]), default=None)
+    right = min(
+        others, key=lambda name: (name != "N" or data.sizes[name] == 1, -data.sizes[name]), default=None
+    )
     fixed = {}
     for name in [str(name) for name in data.dims if name not in (down, right, "instance")]:
         value = select.get(name, data[name].values[0]) if name in data.coords else 0
@@ -164,7 +166,7 @@ def _theory_columns(
             cells = []
             for row in rows:
                 found = _at(part, down, row) if part is not None and down else part
-                value = float(found) if found is not None and found.ndim == 0 else np.nan
+                value = float(found.squeeze()) if found is not None and found.size == 1 else np.nan
                 cells.append(f"{value:.4f}" if np.isfinite(value) else "-")
             columns[f"{name}, {_named(str(right), place)}" if place is not None else str(name)] = cells
     return columns
