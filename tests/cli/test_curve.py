@@ -211,7 +211,7 @@ BAD = [
     (["state_evolution", "--set", "alpha=1", "--over", "n_iterations=2,3"], "over: got axes"),
     (["capacity"], "prior: got None"),
     (["capacity", "--over", "margin=0,1"], "prior: got None"),
-    (["capacity", "--set", "alpha=1"], r"--set: got 'alpha'; allowed: arguments of capacity \(prior, margin\)"),
+    (["capacity", "--set", "alpha=1"], r"--set: got 'alpha'; allowed: arguments of capacity \(prior, margin, steps\)"),
     (["bayes_optimal", "--set", "alpha=1"], r"rule: got Storage\(\); allowed: Teacher"),
     (["algorithmic_threshold"], r"rule: got Storage\(\); allowed: Teacher"),
     ([*AT_ONE, "--set", "alpha"], "--set: got 'alpha'"),
