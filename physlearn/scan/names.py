@@ -1,14 +1,17 @@
 """From names in TOML to classes and functions: members of ``physlearn.<family>.__all__``, nothing else."""
 
+import dataclasses
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from typing import Any, get_args, get_type_hints
 
 from physlearn.inputs import InputError, reject
+from physlearn.results import SaddlePoint
 from physlearn.scan.schema import axis_values
 
 FAMILIES = ("models", "solvers", "landscape", "meanfield", "plotting")
+_ANSWERS = (SaddlePoint, float, "SaddlePoint", "float")
 
 
 def _public(family: str) -> dict[str, Any]:
@@ -129,3 +132,42 @@ def _is_base(value: type, others: Iterable[type]) -> bool:
     return inspect.isabstract(value) or (
         is_root and any(issubclass(other, value) and other is not value for other in others)
     )
+
+
+def is_of_a_model(function: Callable[..., Any]) -> bool:
+    """Whether it makes a curve along the load: a saddle point, or a number, of a model."""
+    signature = inspect.signature(function)
+    return next(iter(signature.parameters)) == "model" and signature.return_annotation in _ANSWERS
+
+
+def is_threshold(function: Callable[..., Any]) -> bool:
+    """Whether a load is what it may return: a single number."""
+    return inspect.signature(function).return_annotation in (float, "float")
+
+
+def function_and_arguments(
+    field: str, entry: Mapping[str, Any], fits: Callable[..., bool] = is_of_a_model
+) -> tuple[Callable[..., Any], dict[str, Any]]:
+    """The mean-field function that a table calls and its arguments, none of them unknown."""
+    function = resolve(f"{field}.call", entry["call"], ("meanfield",), fits)
+    arguments = entry.get("arguments", {})
+    allowed = [name for name in inspect.signature(function).parameters if name != "model"]
+    for key, value in arguments.items():
+        if key not in allowed:
+            what = ", ".join(allowed) or "no arguments"
+            raise reject(f"{field}.arguments.{key}", value, f"{what} for {function.__name__}")
+    return function, arguments
+
+
+def with_axes(table: Any, axes: Mapping[str, list[Any]], family: str, field: str | None = None) -> Any:
+    """`table` with the first value of each axis that is a field of its class."""
+    if not isinstance(table, Mapping):
+        return table
+    import physlearn
+
+    kind = getattr(getattr(physlearn, family), str(table.get("class")), None)
+    names = {item.name for item in dataclasses.fields(kind)} if dataclasses.is_dataclass(kind) else set()
+    for name in axes:
+        if name in names and name in table:
+            raise reject(f"{field or family}.{name}", table[name], f"no value here, since {name} is an axis")
+    return {**table, **{name: values[0] for name, values in axes.items() if name in names}}

@@ -7,7 +7,7 @@ import json
 import math
 import time
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,14 +18,14 @@ import numpy as np
 from physlearn.inputs import InputError, choice, integer, number, reject
 from physlearn.landscape import LocalEntropyMethod
 from physlearn.models import Model
-from physlearn.results import SaddlePoint, Status
+from physlearn.results import Status
 from physlearn.scan.crossings import crossings, limits
 from physlearn.scan.dataset import check_measure, shown_along
 from physlearn.scan.directory import Directory
 from physlearn.scan.engine import Scan
 from physlearn.scan.figures import check_figure
 from physlearn.scan.journal import Reader
-from physlearn.scan.names import call, construct, resolve
+from physlearn.scan.names import call, construct, function_and_arguments, is_threshold, resolve, with_axes
 from physlearn.scan.refine import refine
 from physlearn.scan.schema import MOST_POINTS, REQUIRED, axis_values, by_name, check_keys, only, overridden
 from physlearn.scan.storage import write, write_text
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 _LARGEST = 10_000_000  # more weights than any instance here can have patterns for
 # The families of tasks, and what their solvers are.
 _FAMILIES: dict[str, type] = {"solvers": Solver, "landscape": LocalEntropyMethod}
-_ANSWERS = (SaddlePoint, float, "SaddlePoint", "float")
 _REFINE = {"variable": str, "solver": str, "level": float, "rounds": int, "num": int, "resolution": float}
 
 
@@ -156,7 +155,7 @@ class Study:
         }
         return {
             name: construct(
-                f"solver.{name}", _with_axes(table, axes, self._family), _FAMILIES[self._family], self._family
+                f"solver.{name}", with_axes(table, axes, self._family), _FAMILIES[self._family], self._family
             )
             for name, table in by_name("solver", self.configuration["solver"]).items()
         }
@@ -181,7 +180,7 @@ class Study:
         axes = {
             name: axis_values(f"axes.{name}", values) for name, values in self.configuration["axes"].items()
         }
-        table = _with_axes(self.configuration["model"], axes, "models", "model")
+        table = with_axes(self.configuration["model"], axes, "models", "model")
         try:
             return construct("model", table, Model)
         except InputError as error:
@@ -245,12 +244,12 @@ class Study:
         for name, entry in by_name("theory", self.configuration.get("theory", [])).items():
             kinds = {"call": str, "arguments": dict, "num": int, "over": dict}
             only(f"theory.{name}", entry, kinds, ("call",))
-            _function_and_arguments(f"theory.{name}", entry)
+            function_and_arguments(f"theory.{name}", entry)
             integer(f"theory.{name}.num", entry.get("num", 2), at_least=2, at_most=MOST_POINTS)
         thresholds = by_name("threshold", self.configuration.get("threshold", []))
         for name, entry in thresholds.items():
             only(f"threshold.{name}", entry, {"call": str, "arguments": dict}, ("call",))
-            _function_and_arguments(f"threshold.{name}", entry, _is_threshold)
+            function_and_arguments(f"threshold.{name}", entry, is_threshold)
         if thresholds:
             self._check_thresholds()
 
@@ -393,7 +392,7 @@ class Study:
 
         thresholds = {}
         for name, entry in by_name("threshold", self.configuration.get("threshold", [])).items():
-            function, arguments = _function_and_arguments(f"threshold.{name}", entry, _is_threshold)
+            function, arguments = function_and_arguments(f"threshold.{name}", entry, is_threshold)
             load = call(f"threshold.{name}.arguments", function, arguments, model=self.model)
             thresholds[name] = number(f"threshold.{name}", load)
         ends = np.array(list(thresholds.values()), dtype=float)
@@ -433,7 +432,7 @@ class Study:
             }
             grid = loads if along else np.union1d(grid, np.concatenate([loads, sides]))
             over = {**axes, "alpha": grid, **along}
-            function, arguments = _function_and_arguments(f"theory.{name}", entry)
+            function, arguments = function_and_arguments(f"theory.{name}", entry)
             given = {"function": function, "model": self.model, "over": over}
             found = call(f"theory.{name}.arguments", curve, arguments, **given)
             curves[name] = shown_along(found, self.configuration.get("along"), list(along))
@@ -465,45 +464,6 @@ def _find(source: str | Path) -> Path:
 
 def _without(point: Mapping[str, Any], name: str) -> dict[str, Any]:
     return {key: value for key, value in point.items() if key != name}
-
-
-def _is_of_a_model(function: Callable[..., Any]) -> bool:
-    """Whether it makes a curve along the load: a saddle point, or a number, of a model."""
-    signature = inspect.signature(function)
-    return next(iter(signature.parameters)) == "model" and signature.return_annotation in _ANSWERS
-
-
-def _is_threshold(function: Callable[..., Any]) -> bool:
-    """Whether a load is what it may return: a single number."""
-    return inspect.signature(function).return_annotation in (float, "float")
-
-
-def _function_and_arguments(
-    field: str, entry: Mapping[str, Any], fits: Callable[..., bool] = _is_of_a_model
-) -> tuple[Callable[..., Any], dict[str, Any]]:
-    """The mean-field function that a table calls and its arguments, none of them unknown."""
-    function = resolve(f"{field}.call", entry["call"], ("meanfield",), fits)
-    arguments = entry.get("arguments", {})
-    allowed = [name for name in inspect.signature(function).parameters if name != "model"]
-    for key, value in arguments.items():
-        if key not in allowed:
-            what = ", ".join(allowed) or "no arguments"
-            raise reject(f"{field}.arguments.{key}", value, f"{what} for {function.__name__}")
-    return function, arguments
-
-
-def _with_axes(table: Any, axes: Mapping[str, list[Any]], family: str, field: str | None = None) -> Any:
-    """`table` with the first value of each axis that is a field of its class."""
-    if not isinstance(table, Mapping):
-        return table
-    import physlearn
-
-    kind = getattr(getattr(physlearn, family), str(table.get("class")), None)
-    names = {item.name for item in dataclasses.fields(kind)} if dataclasses.is_dataclass(kind) else set()
-    for name in axes:
-        if name in names and name in table:
-            raise reject(f"{field or family}.{name}", table[name], f"no value here, since {name} is an axis")
-    return {**table, **{name: values[0] for name, values in axes.items() if name in names}}
 
 
 def _tried(field: str, values: Any, build: Any) -> None:

@@ -170,7 +170,8 @@ def test_what_is_not_followed_is_refused_in_a_sentence():
     with pytest.raises(InputError, match=r"^informed: got 0\.5; allowed: zero, where there is no teacher\.$"):
         committee_state_evolution(Committee(0.5), 3, informed=0.5)
     with pytest.raises(
-        InputError, match=r"^model: got .*; allowed: at most 11 units that share their inputs\.$"
+        InputError,
+        match=r"^model: got .*; allowed: finite trees, or at most 11 units that share their inputs\.$",
     ):
         committee_state_evolution(Committee(0.5, n_hidden=13), 3)
     assert AMP().supports(Committee(0.5, n_hidden=13)).startswith("AMP treats at most 11 units jointly")
