@@ -223,9 +223,16 @@ class Majority(Channel):
         return np.logaddexp.reduce([_log_count(agree, differ, count) for count in counts], axis=0)
 
 
-@functools.lru_cache(maxsize=64)
 def interval(channel: Channel) -> tuple[float, float] | None:
     """The bounds of a channel that is one for stabilities between them and zero elsewhere; None for any other."""
+    try:
+        hash(channel)
+    except TypeError:  # of a dataclass that is not frozen, or holds an array: nothing is remembered of it
+        return _interval(channel)
+    return _remembered_interval(channel)
+
+
+def _interval(channel: Channel) -> tuple[float, float] | None:
     if isinstance(channel, Majority):
         return (0.0, math.inf)
     lower, upper = channel.bounds
@@ -239,6 +246,9 @@ def interval(channel: Channel) -> tuple[float, float] | None:
         if not (np.abs(logs[inside]).max(initial=0.0) < 1e-9 and logs[~inside].max(initial=-1e9) < -1e3):
             return None
     return (lower, upper)
+
+
+_remembered_interval = functools.lru_cache(maxsize=64)(_interval)
 
 
 def _log_count(agree, differ, count):

@@ -1,12 +1,15 @@
 """Channels and priors: their derivatives against mpmath, into the tails."""
 
+import dataclasses
 import math
 
 import mpmath
 import numpy as np
 import pytest
 
-from physlearn.models import Binary, Spherical, Threshold, Window
+from physlearn.models import Binary, GeneralizedLinear, Instance, Spherical, Threshold, Window
+from physlearn.models.channels import interval
+from physlearn.solvers import AMP, BeliefPropagation, solve
 
 DIGITS = 700
 VARIANCES = [1.0, 0.1, 1e-3, 1e-8]
@@ -103,6 +106,23 @@ def test_normalised_channels_sum_to_one_and_others_do_not():
     assert not Threshold(0.2).is_normalised
     assert not Threshold(0.2).is_sign
     assert not Window(1.0).is_normalised
+
+
+def test_channels_that_cannot_be_hashed_are_treated_as_any():
+    """Such as one that holds an array: what it is is found anew each time."""
+
+    @dataclasses.dataclass(frozen=True)
+    class Unhashable(Threshold):
+        grid: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(3))
+
+    channel, plain = Unhashable(0.2), Threshold(0.2)
+    with pytest.raises(TypeError, match="unhashable"):
+        hash(channel)
+    assert interval(channel) == interval(plain) == (0.2, math.inf)
+    instance, same = (GeneralizedLinear(0.3, each).sample(51, 1) for each in (channel, plain))
+    for solver in (AMP(), BeliefPropagation()):
+        assert solve(instance, solver, 1).entropy == solve(same, solver, 1).entropy
+    assert Instance(np.ones((2, 5)), [1, -1], model=instance.model).contradiction
 
 
 def test_labels_are_drawn_with_their_probabilities():
