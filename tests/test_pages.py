@@ -115,7 +115,7 @@ def test_the_page_on_clusters_shows_what_the_command_prints(capsys, monkeypatch)
 
 def test_the_recipes_of_the_page_on_solvers_solve():
     """Those of its first table, at a load of their row, on one of three instances of some hundred weights."""
-    names = vars(physlearn) | vars(physlearn.solvers) | vars(physlearn.models) | {"linear": linear}
+    names = {name: getattr(physlearn, name) for name in physlearn.__all__} | {"linear": linear}
     loads = {"to 0.65": 0.6, "0.65 to 0.72": 0.68, "0.72 to 0.76": 0.74, "above": 0.8}
     text = (ROOT / "docs" / "choosing-a-solver.md").read_text(encoding="utf-8")
     _, _, *rows = [line for line in text.partition("\n\nSolved of")[0].splitlines() if line.startswith("|")]
