@@ -14,7 +14,7 @@ from physlearn.results import Result, Status
 from physlearn.solvers import BeliefPropagation, solve
 from physlearn.solvers.belief_propagation import MESSAGES
 
-# ln of a number of solutions below which Bethe counts none, as in `BeliefPropagation`.
+# ln of a number of solutions below which Bethe counts none: beyond what it leaves out, unlike in `BeliefPropagation`.
 _NONE = -2.0
 _MOST_TRIALS = 40
 _AT_REFERENCE = 1e-12

@@ -199,6 +199,17 @@ def test_what_cannot_be_satisfied_is_told(messages):
     assert metastable.status in (Status.CONVERGED, Status.NOT_CONVERGED)
 
 
+def test_a_count_barely_below_one_does_not_exclude_a_solution():
+    """Bethe leaves out terms of order one in N s: UNPHYSICAL with the only solution there is in hand."""
+    rng = np.random.default_rng([18, 32])
+    instance = Instance(rng.choice([-1, 1], size=(18, 21)), rng.choice([-1, 1], size=18))
+    assert solve(instance, Enumeration(), 1).n_solutions == 1
+    result = solve(instance, BeliefPropagation(damping=0.5), 1)
+    assert -2 < 21 * result.entropy < 0
+    assert result.status is Status.UNPHYSICAL
+    assert result.solved == 1
+
+
 def test_the_free_entropy_is_stationary():
     """Its derivative by the external field is the magnetisation, though each message depends on the field."""
     instance = Perceptron(0.5).sample(101, 1)
